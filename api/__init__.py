@@ -1,0 +1,1 @@
+"""HTTP only: wire types, authentication, server-sent events, one error map."""

@@ -1,0 +1,67 @@
+"""One call to one expert and what it cost. Knows nothing of HTTP frameworks, policies or strategies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. `estimated` is true where the engine gave no count and deltas were counted instead."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated or other.estimated,
+        )
+
+    def wire(self) -> dict[str, Any]:
+        """As OpenAI writes it; the three keys clients pop unconditionally are always there."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one expert, in OpenAI's wire form.
+
+    `body` is the client's body without `model`; `needs` are the features it uses, each with the parameter that asks
+    for it (`{"json_schema": "response_format"}`).
+    """
+
+    path: Literal["chat/completions", "completions"]
+    body: Mapping[str, Any]
+    stream: bool = False
+    needs: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an engine that is up can be called: everything a worker needs, nothing of its process.
+
+    `url` ends in `/v1`; `model` is the name to send; `stream_usage` is false for servers that refuse
+    `stream_options`; `local` is false where text leaves this machine.
+    """
+
+    expert: str
+    backend: str
+    url: str
+    model: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 600.0
+    first_token_timeout_s: float = 120.0
+    context_tokens: int | None = None
+    stream_usage: bool = True
+    extra_body: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Tensor operations, no models: sparse-MoE forward and merge kernels."""

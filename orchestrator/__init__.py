@@ -1,0 +1,1 @@
+"""Many experts, one answer: the life of a request and everything durable."""
