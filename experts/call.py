@@ -1,8 +1,8 @@
 """One call to one expert and what it cost. Knows nothing of HTTP frameworks, policies or strategies."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,36 @@ class Endpoint:
     context_tokens: int | None = None
     stream_usage: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Answer(Protocol):
+    """One call's answer while it is received. Iterate (a stream) or `read` (a whole body), then `aclose`."""
+
+    @property
+    def expert(self) -> str:
+        """Alias of the expert that answers."""
+
+    @property
+    def model(self) -> str:
+        """What the engine calls itself."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens; None until the engine has told."""
+
+    @property
+    def finish(self) -> Mapping[int, str]:
+        """Finish reason by choice, as far as known."""
+
+    @property
+    def first_token_s(self) -> float | None:
+        """Seconds from sending the call to the first byte of its answer."""
+
+    async def read(self) -> bytes:
+        """The whole JSON body of an answer that is no stream."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Blocks of whole SSE frames, the last ending in `[DONE]`. Raises `StreamCutError` if the engine broke off."""
+
+    async def aclose(self) -> None:
+        """Let go of the engine; one that is still generating stops."""

@@ -1,0 +1,329 @@
+"""The one HTTP client to all engines: opens calls, relays answers, turns failures into the error tree.
+
+aiohttp instead of httpx on this path alone: see "Relay" in docs/benchmarks.md. Knows nothing of pools or policies.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from experts.call import Answer, Call, Endpoint, Usage
+from experts.errors import (
+    ContextLengthError,
+    EngineBusyError,
+    EngineDownError,
+    EngineFaultError,
+    EngineTimeoutError,
+    ExpertError,
+    InputError,
+    MadrigalError,
+    StreamCutError,
+)
+from experts.stream import Frames, usage_of
+
+_MAX_BODY = 64 << 20
+_MAX_ERROR = 64 << 10
+
+
+class Client:
+    """Keeps the connections to all engines. Close it once, when the process ends."""
+
+    def __init__(self, *, connect_timeout_s: float = 5.0) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._connect_timeout_s = connect_timeout_s
+        self._urls: dict[tuple[str, str], URL] = {}
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
+                skip_auto_headers=("User-Agent",),
+                read_bufsize=1 << 17,
+            )
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def open(
+        self, endpoint: Endpoint, call: Call, bodies: Sequence[dict[str, Any]], *, ask_usage: bool = False
+    ) -> Answer:
+        """Send `bodies` (from the backend's `bodies`) and return once the answer has begun: a stream's first data
+        frame or a whole body. Several bodies are sent at once and come back as the choices of one answer.
+
+        Raises an `ExpertError` (nothing of the answer has been passed on), or the `InputError` that the engine
+        answered with. Cancelling closes the connections, which stops the engine.
+        """
+        if len(bodies) == 1:
+            return await self._open_one(endpoint, call, bodies[0], ask_usage, int(bodies[0].get("n") or 1))
+        tasks = [asyncio.ensure_future(self._open_one(endpoint, call, body, False, 1)) for body in bodies]
+        try:
+            answers = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            for opened in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(opened, BaseException):
+                    await opened.aclose()
+            raise
+        from experts.fan_out import Joined  # only requests for several choices need it
+
+        return Joined(answers, bodies, chat=call.path == "chat/completions", ask_usage=ask_usage)
+
+    async def _open_one(
+        self, endpoint: Endpoint, call: Call, body: dict[str, Any], ask_usage: bool, choices: int
+    ) -> "_Streamed | _Whole":
+        payload = {**endpoint.extra_body, **body, "model": endpoint.model}
+        if call.stream:
+            payload["stream"] = True
+            if endpoint.stream_usage:
+                payload["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+            else:
+                payload.pop("stream_options", None)
+        else:
+            payload.pop("stream", None)
+            payload.pop("stream_options", None)
+        started = time.perf_counter()
+        response: aiohttp.ClientResponse | None = None
+        limit = endpoint.first_token_timeout_s if call.stream else endpoint.timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                response = await self._open_session().post(
+                    self._url(endpoint.url, call.path), data=orjson.dumps(payload), headers=_headers(endpoint)
+                )
+                if response.status != 200:
+                    raise _refused(endpoint, response, await response.content.read(_MAX_ERROR))
+                if not call.stream:
+                    return _Whole(endpoint, call, await response.read(), started)
+                answer = _Streamed(endpoint, call, response, started, ask_usage, choices)
+                await answer.begin()
+                return answer
+        except BaseException as error:
+            if response is not None:
+                response.close()
+            raise _failed(endpoint, error, limit) from error
+
+    def _url(self, base: str, path: str) -> URL:
+        key = (base, path)
+        url = self._urls.get(key)
+        if url is None:
+            if len(self._urls) > 1000:
+                self._urls.clear()
+            url = self._urls[key] = URL(f"{base}/{path}")
+        return url
+
+
+class _Whole:
+    """An answer that came as one JSON body. The body goes on as it came, unless something it must hold is missing."""
+
+    def __init__(self, endpoint: Endpoint, call: Call, body: bytes, started: float) -> None:
+        self.expert = endpoint.expert
+        self.first_token_s: float | None = time.perf_counter() - started
+        try:
+            wire = orjson.loads(body)
+            choices = wire["choices"]
+            self.finish: dict[int, str] = {c.get("index") or 0: c["finish_reason"] for c in choices}
+        except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError) as wrong:
+            raise EngineFaultError(
+                f"expert {endpoint.expert!r} answered with something that is no {call.path} answer ({wrong!r})",
+                status=502,
+                expert=endpoint.expert,
+            ) from wrong
+        self.model = str(wire.get("model") or endpoint.model)
+        if wire.get("usage"):
+            self.usage: Usage | None = usage_of(wire["usage"])
+        else:
+            self.usage = Usage(estimated=True)
+            body = orjson.dumps({**wire, "usage": self.usage.wire()})
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise TypeError("this answer is no stream: read() it")
+
+    async def aclose(self) -> None:
+        return None
+
+
+class _Streamed:
+    """An answer that comes as server-sent events."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        call: Call,
+        response: aiohttp.ClientResponse,
+        started: float,
+        ask_usage: bool,
+        choices: int,
+    ) -> None:
+        self.expert = endpoint.expert
+        self.model = endpoint.model
+        self.first_token_s: float | None = None
+        self._endpoint = endpoint
+        self._response = response
+        self._started = started
+        self._frames = Frames(chat=call.path == "chat/completions", choices=choices, ask_usage=ask_usage)
+        self._first = b""
+        self._expired = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._frames.usage
+
+    @property
+    def finish(self) -> dict[int, str]:
+        return self._frames.finish
+
+    async def begin(self) -> None:
+        """Wait for the first data frame; an error before it is raised, so that another expert may take over."""
+        frames = self._frames
+        while not frames.started and not frames.done:
+            data = await self._response.content.readany()
+            if not data:
+                break
+            self._first += frames.feed(data)
+        if not frames.started:
+            raise EngineFaultError(
+                f"expert {self.expert!r} closed its stream before the first token", status=502, expert=self.expert
+            )
+        self.first_token_s = time.perf_counter() - self._started
+
+    async def read(self) -> bytes:
+        raise TypeError("this answer is a stream: iterate over it")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        frames, content, first = self._frames, self._response.content, self._first
+        self._first = b""
+        left_s = self._endpoint.timeout_s - (time.perf_counter() - self._started)
+        alarm = asyncio.get_running_loop().call_later(max(0.0, left_s), self._expire)
+        try:
+            if first and not (frames.done or content.is_eof()):
+                yield first
+                first = b""
+            while not frames.done:
+                data = await content.readany()
+                if not data:
+                    break
+                block = frames.feed(data)
+                if frames.done:
+                    first += block
+                elif block:
+                    yield block
+            yield first + frames.close()
+        except (aiohttp.ClientError, OSError, StreamCutError) as error:
+            name, limit_s = self.expert, self._endpoint.timeout_s
+            if self._expired:
+                message = f"expert {name!r} took longer than {limit_s:g} s"
+            elif isinstance(error, StreamCutError):
+                message = f"expert {name!r}: {error.message}"
+            else:
+                message = f"expert {name!r} broke off in mid-answer ({_short(error)})"
+            raise StreamCutError(message, expert=name) from error
+        finally:
+            alarm.cancel()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._response.close()  # the pending read fails at once
+
+    async def aclose(self) -> None:
+        if self._frames.done:
+            try:  # the end of the HTTP body follows `[DONE]` at once; read, the connection serves the next call
+                async with asyncio.timeout(0.05):
+                    await self._response.content.readany()
+            except (TimeoutError, aiohttp.ClientError, OSError):
+                pass
+        if self._response.content.is_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    return {"content-type": "application/json", **endpoint.headers}
+
+
+def _short(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _failed(endpoint: Endpoint, error: BaseException, limit_s: float) -> BaseException:
+    """The error of the tree for whatever went wrong before the first byte."""
+    name = endpoint.expert
+    if isinstance(error, StreamCutError):  # an error frame came first: nothing has been sent on, so it can fall back
+        return EngineFaultError(f"expert {name!r}: {error.message}", status=502, expert=name)
+    if isinstance(error, MadrigalError):
+        return error
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return EngineDownError(f"expert {name!r} cannot be reached: no connection in time", expert=name)
+    if isinstance(error, TimeoutError):
+        return EngineTimeoutError(f"expert {name!r} gave no answer within {limit_s:g} s", expert=name)
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return EngineDownError(f"expert {name!r} cannot be reached: {_short(error)}", expert=name)
+    return error
+
+
+def _refused(endpoint: Endpoint, response: aiohttp.ClientResponse, raw: bytes) -> MadrigalError:
+    """The error of the tree for an HTTP status other than 200."""
+    name, status = endpoint.expert, response.status
+    message, kind, code, param = _read_error(raw, status)
+    retry_after_s = retry_after(response.headers)
+    if status == 400 and (kind == "exceed_context_size_error" or code == "context_length_exceeded"):
+        return ContextLengthError(f"expert {name!r}: {message}", param="messages")
+    if status in (400, 413, 422):
+        return InputError(f"expert {name!r} refused the request: {message}", param=param, code=code)
+    if status in (429, 503):
+        return EngineBusyError(f"expert {name!r} is busy: {message}", expert=name, retry_after_s=retry_after_s)
+    return EngineFaultError(
+        f"expert {name!r} answered {status}: {message}", status=status, expert=name, retry_after_s=retry_after_s
+    )
+
+
+def _read_error(raw: bytes, status: int) -> tuple[str, str | None, str | None, str | None]:
+    """(message, type, code, param) of an engine's error body, whatever its shape."""
+    try:
+        error = orjson.loads(raw)
+        error = error.get("error", error)
+    except (orjson.JSONDecodeError, AttributeError):
+        return raw[:300].decode("utf-8", "replace").strip() or f"status {status}", None, None, None
+    if not isinstance(error, dict):
+        return str(error)[:300], None, None, None
+    code, param = error.get("code"), error.get("param")
+    message = error.get("message") or error.get("detail") or f"status {status}"
+    return (
+        str(message),
+        error.get("type"),
+        code if isinstance(code, str) else None,
+        param if isinstance(param, str) else None,
+    )
+
+
+def retry_after(headers: Any) -> float | None:
+    """Seconds an engine asks to wait: `retry-after-ms`, or `retry-after` in seconds; other forms are not read."""
+    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            wait_s = float(headers[name]) * scale
+        except (KeyError, ValueError):
+            continue
+        if 0 <= wait_s < 86_400:
+            return wait_s
+    return None
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether another expert, or the same one later, may do what failed with `error`."""
+    return isinstance(error, ExpertError) and not isinstance(error, StreamCutError)
