@@ -22,6 +22,7 @@
         └── UnavailableError    none of the experts that may answer can do so now
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -115,13 +116,24 @@ class ConflictError(MadrigalError):
 
 
 class LimitError(MadrigalError):
-    """A limit of the caller's key or of this server is reached; `retry_after_s` says when to come back, if ever."""
+    """A limit of the caller's key or of this server is reached; `retry_after_s` says when to come back, if ever.
+
+    `headers` tell the limit itself, as `x-ratelimit-*`; empty where the limit is not a key's.
+    """
 
     code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(message, **more)
         self.retry_after_s = retry_after_s
+        self.headers = dict(headers or {})
 
 
 class SourceError(MadrigalError):
