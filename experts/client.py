@@ -191,7 +191,7 @@ class _Streamed:
     async def begin(self) -> None:
         """Wait for the first data frame; an error before it is raised, so that another expert may take over."""
         frames = self._frames
-        while not frames.started and not frames.done:
+        while not frames.started and not frames.is_done():
             data = await self._response.content.readany()
             if not data:
                 break
@@ -211,15 +211,15 @@ class _Streamed:
         left_s = self._endpoint.timeout_s - (time.perf_counter() - self._started)
         alarm = asyncio.get_running_loop().call_later(max(0.0, left_s), self._expire)
         try:
-            if first and not (frames.done or content.is_eof()):
+            if first and not (frames.is_done() or content.is_eof()):
                 yield first
                 first = b""
-            while not frames.done:
+            while not frames.is_done():
                 data = await content.readany()
                 if not data:
                     break
                 block = frames.feed(data)
-                if frames.done:
+                if frames.is_done():
                     first += block
                 elif block:
                     yield block
@@ -241,7 +241,7 @@ class _Streamed:
         self._response.close()  # the pending read fails at once
 
     async def aclose(self) -> None:
-        if self._frames.done:
+        if self._frames.is_done():
             try:  # the end of the HTTP body follows `[DONE]` at once; read, the connection serves the next call
                 async with asyncio.timeout(0.05):
                     await self._response.content.readany()

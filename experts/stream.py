@@ -77,8 +77,7 @@ class Frames:
         """Whether a data frame has arrived: before it the call may still go to another expert."""
         return self._started
 
-    @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the engine has said `[DONE]`."""
         return self._done
 
