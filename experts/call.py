@@ -79,8 +79,8 @@ class Answer(Protocol):
         """What the engine calls itself."""
 
     @property
-    def usage(self) -> Usage | None:
-        """Tokens; None until the engine has told."""
+    def usage(self) -> Usage:
+        """Tokens so far: deltas counted (`estimated`) until the engine has told."""
 
     @property
     def finish(self) -> Mapping[int, str]:

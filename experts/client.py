@@ -5,7 +5,7 @@ aiohttp instead of httpx on this path alone: see "Relay" in docs/benchmarks.md. 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -57,17 +57,24 @@ class Client:
             self._session = None
 
     async def open(
-        self, endpoint: Endpoint, call: Call, bodies: Sequence[dict[str, Any]], *, ask_usage: bool = False
+        self,
+        endpoint: Endpoint,
+        call: Call,
+        bodies: Sequence[dict[str, Any]],
+        *,
+        ask_usage: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send `bodies` (from the backend's `bodies`) and return once the answer has begun: a stream's first data
-        frame or a whole body. Several bodies are sent at once and come back as the choices of one answer.
+        frame or a whole body. Several bodies are sent at once and come back as the choices of one answer. `headers` are
+        sent besides the endpoint's own.
 
         Raises an `ExpertError` (nothing of the answer has been passed on), or the `InputError` that the engine
         answered with. Cancelling closes the connections, which stops the engine.
         """
         if len(bodies) == 1:
-            return await self._open_one(endpoint, call, bodies[0], ask_usage, int(bodies[0].get("n") or 1))
-        tasks = [asyncio.ensure_future(self._open_one(endpoint, call, body, False, 1)) for body in bodies]
+            return await self._open_one(endpoint, call, bodies[0], ask_usage, int(bodies[0].get("n") or 1), headers)
+        tasks = [asyncio.ensure_future(self._open_one(endpoint, call, body, False, 1, headers)) for body in bodies]
         try:
             answers = await asyncio.gather(*tasks)
         except BaseException:
@@ -82,7 +89,13 @@ class Client:
         return Joined(answers, bodies, chat=call.path == "chat/completions", ask_usage=ask_usage)
 
     async def _open_one(
-        self, endpoint: Endpoint, call: Call, body: dict[str, Any], ask_usage: bool, choices: int
+        self,
+        endpoint: Endpoint,
+        call: Call,
+        body: dict[str, Any],
+        ask_usage: bool,
+        choices: int,
+        headers: Mapping[str, str] | None,
     ) -> "_Streamed | _Whole":
         payload = {**endpoint.extra_body, **body, "model": endpoint.model}
         if call.stream:
@@ -100,7 +113,7 @@ class Client:
         try:
             async with asyncio.timeout(limit):
                 response = await self._open_session().post(
-                    self._url(endpoint.url, call.path), data=orjson.dumps(payload), headers=_headers(endpoint)
+                    self._url(endpoint.url, call.path), data=orjson.dumps(payload), headers=_headers(endpoint, headers)
                 )
                 if response.status != 200:
                     raise _refused(endpoint, response, await response.content.read(_MAX_ERROR))
@@ -142,7 +155,7 @@ class _Whole:
             ) from wrong
         self.model = str(wire.get("model") or endpoint.model)
         if wire.get("usage"):
-            self.usage: Usage | None = usage_of(wire["usage"])
+            self.usage: Usage = usage_of(wire["usage"])
         else:
             self.usage = Usage(estimated=True)
             body = orjson.dumps({**wire, "usage": self.usage.wire()})
@@ -181,8 +194,8 @@ class _Streamed:
         self._expired = False
 
     @property
-    def usage(self) -> Usage | None:
-        return self._frames.usage
+    def usage(self) -> Usage:
+        return self._frames.usage or Usage(0, max(0, self._frames.deltas - 1), estimated=True)
 
     @property
     def finish(self) -> dict[int, str]:
@@ -253,8 +266,8 @@ class _Streamed:
             self._response.close()
 
 
-def _headers(endpoint: Endpoint) -> dict[str, str]:
-    return {"content-type": "application/json", **endpoint.headers}
+def _headers(endpoint: Endpoint, more: Mapping[str, str] | None) -> dict[str, str]:
+    return {"content-type": "application/json", **endpoint.headers, **(more or {})}
 
 
 def _short(error: BaseException) -> str:

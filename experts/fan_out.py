@@ -34,12 +34,11 @@ class Joined:
         self.first_token_s = min(times) if times else None
 
     @property
-    def usage(self) -> Usage | None:
-        """The sum so far; None until every answer has told its own."""
+    def usage(self) -> Usage:
+        """The sum so far."""
         total, previous = Usage(), None
         for answer, body in zip(self._answers, self._bodies, strict=True):
-            if (one := answer.usage) is None:
-                return None
+            one = answer.usage
             same = previous is not None and body.get(self._key) == previous.get(self._key)
             total += Usage(0, one.completion_tokens, 0, one.estimated) if same else one
             previous = body
@@ -53,9 +52,7 @@ class Joined:
             self.finish[index] = choice["finish_reason"]
             joined["choices"].append(choice)
         joined.pop("timings", None)
-        usage = self.usage
-        if usage is not None:
-            joined["usage"] = usage.wire()
+        joined["usage"] = self.usage.wire()
         return orjson.dumps(joined)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -71,9 +68,8 @@ class Joined:
                     left -= 1
                 else:
                     raise item
-            usage = self.usage
-            if self._ask_usage and usage is not None:
-                yield frame({**self._head, "choices": [], "usage": usage.wire()})
+            if self._ask_usage:
+                yield frame({**self._head, "choices": [], "usage": self.usage.wire()})
             yield DONE
         finally:
             for task in tasks:

@@ -13,6 +13,8 @@ from experts.errors import StreamCutError
 
 DONE = b"data: [DONE]\n\n"
 
+_MAX_FRAME = 8 << 20  # bytes
+
 _MARKERS = (
     b'"finish_reason":"',
     b'"finish_reason": "',
@@ -92,26 +94,43 @@ class Frames:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(b"\n\n") + 2
         if end == 1:
+            if len(data) > _MAX_FRAME:
+                raise StreamCutError(f"the engine sent a frame of more than {_MAX_FRAME >> 20} MiB")
             self._carry = data
             return b""
         self._carry = data[end:]
         block = data if end == len(data) else data[:end]
-        if self._started and not any(marker in block for marker in _MARKERS):
-            self.deltas += block.count(b"data:")
-            return block
-        return b"".join(self._special(part) for part in block.split(b"\n\n") if part)
+        sent: list[bytes] = []
+        at = 0
+        if not self._started:  # the first data frame is always parsed: it must name the role
+            while at < len(block) and not self._started and not self._done:
+                stop = block.index(b"\n\n", at) + 2
+                sent.append(self._special(block[at:stop]))
+                at = stop
+        while at < len(block) and not self._done:
+            marks = [found for marker in _MARKERS if (found := block.find(marker, at)) >= 0]
+            if not marks:
+                sent.append(self._plain(block[at:]))
+                break
+            special = block.rfind(b"\n\n", at, min(marks)) + 2
+            if special > 1:
+                sent.append(self._plain(block[at:special]))
+                at = special
+            stop = block.index(b"\n\n", at) + 2
+            sent.append(self._special(block[at:stop]))
+            at = stop
+        return sent[0] if len(sent) == 1 else b"".join(sent)
+
+    def _plain(self, block: bytes) -> bytes:
+        self.deltas += block.count(b"data:")
+        return block
 
     def _special(self, part: bytes) -> bytes:
-        if not part.startswith(b"data:"):
-            if b"\ndata:" not in part:
-                return part + b"\n\n" if self._started else b""  # a comment: keep-alive
-            part = b"\n".join(line for line in part.split(b"\n") if line.startswith(b"data:"))
-        if self._done:
-            return b""
-        if self._started and not any(marker in part for marker in _MARKERS):
-            self.deltas += 1
-            return part + b"\n\n"
-        text = part[5:].strip()
+        """One whole frame that may hold a marker: what of it is sent on."""
+        lines = [line[5:].strip() for line in part.split(b"\n") if line.startswith(b"data:")]
+        if not lines:
+            return part if self._started else b""  # a comment that keeps the connection alive
+        text = b"\n".join(lines)
         if text == b"[DONE]":
             self._done = True
             return b""
@@ -150,7 +169,7 @@ class Frames:
         if not choices:
             return b""
         self.deltas += 1
-        return frame(wire) if changed else part + b"\n\n"
+        return frame(wire) if changed else part
 
     def close(self) -> bytes:
         """Say that the engine's bytes are over; return the last frames to send, ending in `[DONE]`.

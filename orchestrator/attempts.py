@@ -1,0 +1,241 @@
+"""Calls to experts for one request: places in the pool, fallback, backoff, and what each attempt cost.
+
+Every strategy calls experts through `Attempts`. Knows nothing of how experts were chosen nor of HTTP to the client.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from experts.breaker import outcome_of
+from experts.call import Answer, Call, Usage
+from experts.client import Client, is_retryable
+from experts.errors import (
+    ContextLengthError,
+    EngineBusyError,
+    ExpertError,
+    InputError,
+    MadrigalError,
+    UnavailableError,
+    UnsupportedError,
+)
+from experts.pool import Lease, Pool
+from orchestrator.request import Attempt
+from orchestrator.telemetry import Telemetry, end_span, trace_headers
+
+
+class FallbackRules(Protocol):
+    """What of the configuration's `fallback:` is read here."""
+
+    @property
+    def attempts(self) -> int:
+        """Calls for one request at most, over all experts."""
+
+    @property
+    def backoff_s(self) -> float:
+        """Wait before the second round, doubled each round."""
+
+    @property
+    def max_backoff_s(self) -> float:
+        """Longest such wait."""
+
+    @property
+    def max_retry_after_s(self) -> float:
+        """Longest wish of an expert to be asked again that is still waited for."""
+
+
+class Attempts:
+    """The calls made for one request. `made` lists them in order; `price` gives what tokens cost by expert."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        client: Client,
+        rules: FallbackRules,
+        telemetry: Telemetry,
+        *,
+        lease_wait_s: float,
+        cost_usd: Callable[[str, Usage], float],
+        random: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        span: object = None,
+    ) -> None:
+        self.made: list[Attempt] = []
+        self._pool = pool
+        self._client = client
+        self._rules = rules
+        self._telemetry = telemetry
+        self._lease_wait_s = lease_wait_s
+        self._cost_usd = cost_usd
+        self._random = random
+        self._sleep = sleep
+        self._span = span
+
+    async def first(self, experts: Sequence[str], call: Call, *, ask_usage: bool = False) -> Answer:
+        """The answer of the first of `experts` that begins one, in their order, then round again after a backoff.
+
+        Before the first byte only: what has begun is never started again elsewhere. Raises the expert's own error
+        where there is only one, else `UnavailableError` that tells each one's reason; an `InputError` at once.
+        """
+        left = list(experts)
+        failed: dict[str, MadrigalError] = {}
+        round_number = 0
+        while left:
+            for name in list(left):
+                if len(self.made) >= self._rules.attempts:
+                    raise _all_failed(failed)
+                try:
+                    return await self.one(name, call, ask_usage=ask_usage)
+                except (ContextLengthError, UnsupportedError) as error:  # never this one; another one may
+                    failed[name] = error
+                    left.remove(name)
+                except ExpertError as error:
+                    if not is_retryable(error):
+                        raise
+                    failed[name] = error
+            if not left or len(self.made) >= self._rules.attempts:
+                break
+            wait_s = self._backoff_s(round_number, [failed[name] for name in left])
+            if wait_s is None:
+                break
+            await self._sleep(wait_s)
+            round_number += 1
+        raise _all_failed(failed)
+
+    def _backoff_s(self, round_number: int, errors: Sequence[MadrigalError]) -> float | None:
+        """Seconds before the next round: the soonest that an expert asked for, or exponential with jitter; None to
+        give up, because every expert wants longer than the rules allow."""
+        rules = self._rules
+        usual = min(rules.backoff_s * 2**round_number, rules.max_backoff_s) * (0.5 + self._random() / 2)
+        wishes = [float(getattr(error, "retry_after_s", None) or 0.0) for error in errors]
+        soonest = min(wishes, default=0.0)
+        return None if soonest > rules.max_retry_after_s else max(usual, soonest)
+
+    async def one(self, name: str, call: Call, *, ask_usage: bool = False) -> Answer:
+        """One call to one expert, no retry. Its place is held until the answer is closed.
+
+        Raises an `ExpertError`, or the `InputError` of a call that this expert cannot do.
+        """
+        started = time.perf_counter()
+        attempt = Attempt(expert=name, revision="", number=len(self.made) + 1, started=started)
+        self.made.append(attempt)
+        span = self._telemetry.start_span(
+            f"chat {name}",
+            {"gen_ai.operation.name": "chat", "gen_ai.request.model": name, "madrigal.attempt": attempt.number},
+            parent=self._span,  # type: ignore[arg-type]
+        )
+        lease: Lease | None = None
+        held = _Held(self, attempt, span)
+        try:
+            lease = await self._pool.lease(name, wait_s=self._lease_wait_s)
+            attempt.waited_s = time.perf_counter() - started
+            endpoint = lease.endpoint
+            attempt.revision = endpoint.revision
+            bodies = lease.backend.bodies(call, endpoint)
+            answer = await self._client.open(
+                endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
+            )
+            held.hold(lease, answer)
+            return held
+        except BaseException as error:
+            held.end(lease, error)
+            raise
+
+
+class _Held:
+    """An answer together with the place its expert keeps for it, both let go when it is closed."""
+
+    __slots__ = ("_answer", "_attempt", "_attempts", "_complete", "_error", "_lease", "_span")
+
+    def __init__(self, attempts: Attempts, attempt: Attempt, span: object) -> None:
+        self._attempts = attempts
+        self._attempt = attempt
+        self._span = span
+        self._lease: Lease | None = None
+        self._answer: Answer = None  # type: ignore[assignment]  # set by hold, before anyone sees this object
+        self._error: BaseException | None = None
+        self._complete = False
+
+    def hold(self, lease: Lease, answer: Answer) -> None:
+        self._lease, self._answer = lease, answer
+        self._attempt.answer = answer
+
+    @property
+    def expert(self) -> str:
+        return self._answer.expert
+
+    @property
+    def model(self) -> str:
+        return self._answer.model
+
+    @property
+    def usage(self) -> Usage:
+        return self._answer.usage
+
+    @property
+    def finish(self) -> Mapping[int, str]:
+        return self._answer.finish
+
+    @property
+    def first_token_s(self) -> float | None:
+        return self._answer.first_token_s
+
+    async def read(self) -> bytes:
+        body = await self._answer.read()
+        self._complete = True
+        return body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for block in self._answer:
+                yield block
+            self._complete = True
+        except ExpertError as error:
+            self._error = error
+            raise
+
+    async def aclose(self) -> None:
+        if self._attempt.outcome != "open":
+            return
+        error = self._error
+        if error is None and not self._complete:
+            error = asyncio.CancelledError()
+        self.end(self._lease, error)
+        await self._answer.aclose()
+
+    def end(self, lease: Lease | None, error: BaseException | None) -> None:
+        """Write down how it ended and give the place back. Once."""
+        attempt = self._attempt
+        attempt.total_s = time.perf_counter() - attempt.started
+        outcome = outcome_of(error)
+        attempt.outcome = outcome.kind
+        attempt.error = getattr(error, "code", None) or (type(error).__name__ if outcome.kind != "ok" else None)
+        if lease is not None:
+            lease.close(outcome)
+        usage = attempt.answer.usage if attempt.answer is not None else Usage()
+        cost_usd = self._attempts._cost_usd(attempt.expert, usage)
+        self._attempts._telemetry.called(
+            attempt.expert, attempt.outcome, usage.prompt_tokens, usage.completion_tokens, cost_usd
+        )
+        end_span(
+            self._span,  # type: ignore[arg-type]
+            {
+                "gen_ai.response.model": attempt.answer.model if attempt.answer is not None else None,
+                "gen_ai.usage.input_tokens": usage.prompt_tokens,
+                "gen_ai.usage.output_tokens": usage.completion_tokens,
+            },
+            attempt.error,
+        )
+
+
+def _all_failed(failed: Mapping[str, MadrigalError]) -> MadrigalError:
+    """What to tell the client: the one expert's own error, or all reasons together."""
+    errors = list(failed.values())
+    if len(errors) == 1 or all(isinstance(error, InputError) for error in errors):
+        return errors[0]
+    waits = [error.retry_after_s for error in errors if isinstance(error, ExpertError) and error.retry_after_s]
+    reasons = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
+    if all(isinstance(error, EngineBusyError) for error in errors):
+        return EngineBusyError(f"every expert is busy ({reasons})", retry_after_s=min(waits, default=None))
+    return UnavailableError(f"no expert could answer ({reasons})", retry_after_s=min(waits, default=None))

@@ -1,0 +1,110 @@
+"""A request on its way through the orchestrator, and the reply on its way back. Knows nothing of HTTP frameworks."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from experts.call import Answer, Usage
+from experts.stream import DONE, frame
+from orchestrator.keys import Key
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a client asked, already valid in form.
+
+    `body` is the wire body as sent, without `madrigal`; `wants_trace` is whether it asked for the trace; `ask_usage`
+    whether a stream shall end with the usage chunk; `headers` are lower-case and hold no credentials.
+    """
+
+    id: str
+    path: Literal["chat/completions", "completions"]
+    body: Mapping[str, Any]
+    model: str
+    key: Key
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stream: bool = False
+    ask_usage: bool = False
+    wants_trace: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call that was made for a request: what it cost and how it ended."""
+
+    expert: str
+    revision: str
+    number: int
+    started: float
+    waited_s: float = 0.0
+    total_s: float = 0.0
+    outcome: str = "open"
+    error: str | None = None
+    answer: Answer | None = None
+
+    def wire(self) -> dict[str, Any]:
+        """For the trace."""
+        usage = self.answer.usage if self.answer else None
+        return {
+            "expert": self.expert,
+            "attempt": self.number,
+            "outcome": self.outcome,
+            "error": self.error,
+            "waited_ms": round(self.waited_s * 1e3, 3),
+            "first_token_ms": _ms(self.answer.first_token_s) if self.answer else None,
+            "total_ms": _ms(self.total_s),
+            "usage": usage.wire() if usage else None,
+        }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 3)
+
+
+class Text:
+    """A fixed text as an `Answer`: what a refusal or a canned reply says, without calling a model."""
+
+    first_token_s: float | None = 0.0
+
+    def __init__(
+        self, text: str, *, request: ChatRequest, created: int, finish: str = "stop", name: str = "madrigal"
+    ) -> None:
+        self.expert = name
+        self.model = request.model
+        self.usage = Usage()
+        self.finish = {0: finish}
+        self._chat = request.path == "chat/completions"
+        self._ask_usage = request.ask_usage
+        self._text = text
+        self._head: dict[str, Any] = {
+            "id": ("chatcmpl-" if self._chat else "cmpl-") + request.id.removeprefix("req_"),
+            "created": created,
+            "model": request.model,
+        }
+
+    async def read(self) -> bytes:
+        said: dict[str, Any] = (
+            {"message": {"role": "assistant", "content": self._text, "refusal": None}}
+            if self._chat
+            else {"text": self._text}
+        )
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": self.finish[0]}
+        kind = "chat.completion" if self._chat else "text_completion"
+        return orjson.dumps({**self._head, "object": kind, "choices": [choice], "usage": self.usage.wire()})
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        head = {**self._head, "object": "chat.completion.chunk" if self._chat else "text_completion"}
+        said: dict[str, Any] = (
+            {"delta": {"role": "assistant", "content": self._text}} if self._chat else {"text": self._text}
+        )
+        last: dict[str, Any] = {"delta": {}} if self._chat else {"text": ""}
+        yield frame({**head, "choices": [{"index": 0, **said, "finish_reason": None}]})
+        yield frame({**head, "choices": [{"index": 0, **last, "finish_reason": self.finish[0]}]})
+        if self._ask_usage:
+            yield frame({**head, "choices": [], "usage": self.usage.wire()})
+        yield DONE
+
+    async def aclose(self) -> None:
+        return None
