@@ -1,0 +1,1 @@
+"""The steps, a file each: what changed and how to get there."""
