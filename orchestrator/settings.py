@@ -101,6 +101,16 @@ class StoreSettings(Frozen):
     retention_days: float | None = Field(30.0, gt=0, description="requests older than this are deleted; null: never")
 
 
+class PoolSettings(Frozen):
+    """How local engines are kept running."""
+
+    cache: str | None = Field(
+        None, min_length=1, description="folder of pulled models; default: the user's cache folder"
+    )
+    logs: str | None = Field(None, min_length=1, description="folder of the engines' output; default: beside the cache")
+    max_wait_s: float = Field(30.0, gt=0, le=3600, description="longest wait for a place on an expert; longer: 429")
+
+
 class Fallback(Frozen):
     """What happens when an expert fails before the first byte."""
 

@@ -1,0 +1,104 @@
+"""The one YAML file as frozen models: read, checked against every folder's `Params`, compiled once to prove it.
+
+Knows nothing of what signals, selectors, strategies or backends do; starts and fetches nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Set
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from experts.errors import ConfigError
+from experts.spec import ExpertSpec, Frozen
+from orchestrator.policy_file import PolicyFile
+from orchestrator.policy_reader import Reader
+from orchestrator.problems import Problems
+from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
+from orchestrator.yaml_marks import read_yaml
+from router.spec import PolicySpec
+
+
+class Config(Frozen):
+    """Everything the file says, complete with defaults.
+
+    `policies` holds `auto` first, then each named policy; each carries the shared signals and constraints and is
+    complete in itself.
+    """
+
+    file: str
+    experts: Mapping[str, ExpertSpec]
+    policies: Mapping[str, PolicySpec]
+    server: Server
+    store: StoreSettings
+    pool: PoolSettings
+    fallback: Fallback
+    embeddings: Embeddings
+
+    @cached_property
+    def policy_hash(self) -> str:
+        """16 hex digits of what routing depends on: experts and policies, however they are written down."""
+        told = json.dumps(_canonical([self.experts, self.policies]), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file at `path`. Blocks on the disk. Raises `ConfigError`, and nothing else."""
+    return parse_config(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises `ConfigError` where it is missing, unreadable or not UTF-8."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise ConfigError(
+            "there is no such file",
+            file=str(path),
+            remedy="Name another with --config, or copy the example madrigal.yaml.",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 at byte {error.start}", file=str(path), remedy="Save it as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from None
+
+
+def parse_config(text: str, file: str) -> Config:
+    """Check the text of a policy file; `file` is shown in errors. Raises `ConfigError`, and nothing else."""
+    doc = read_yaml(text, file)
+    data = {} if doc.data is None else doc.data
+    problems = Problems(doc)
+    written = problems.validate(PolicyFile, data, ())
+    if not isinstance(data, dict):
+        problems.check()
+    reader = Reader(data, problems)
+    experts = reader.experts()
+    policies = reader.policies(experts)
+    problems.check()
+    assert written is not None, "what is no PolicyFile has problems"
+    return Config(
+        file=file,
+        experts=experts,
+        policies=policies,
+        server=written.server,
+        store=written.store,
+        pool=written.pool,
+        fallback=written.fallback,
+        embeddings=written.embeddings,
+    )
+
+
+def _canonical(value: Any) -> Any:
+    """`value` as JSON that is the same in every process: sets sorted, models by their fields."""
+    if isinstance(value, BaseModel):
+        return {name: _canonical(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, Set):
+        return sorted((_canonical(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,273 @@
+"""From the policy file's data to the router's and the experts' types, every part checked by the folder it belongs to.
+
+Works on whatever is well-formed and notes what is not, so that all of a file's errors are told at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from experts import registry
+from experts.errors import ConfigError
+from experts.spec import ExpertSpec, valid_name
+from orchestrator.policy_file import (
+    BACKENDS,
+    DEFAULT_EXPERTS,
+    PLUGINS,
+    SELECTORS,
+    SIGNALS,
+    STRATEGIES,
+    ConstraintRow,
+    DecisionRow,
+    kind_of,
+)
+from orchestrator.problems import Problems, given, suggest
+from orchestrator.yaml_marks import Path
+from router import rules
+from router.spec import Choice, ConstraintSpec, DecisionSpec, PolicySpec, SignalSpec
+from router.tree import names
+
+DEFAULT_POLICY = "auto"
+"""The policy of the top of the file, and the model name that asks for it."""
+
+GUARDS = frozenset({"jailbreak", "pii"})
+"""Signals whose failure is never taken for "nothing found"."""
+
+R = TypeVar("R", bound=BaseModel)
+
+COMMON = frozenset(ExpertSpec.model_fields) - {"name", "options"}
+"""An expert's keys that mean the same for every backend."""
+
+
+class Reader:
+    """Reads the parts of one file that folders decide; what is wrong goes to `problems`."""
+
+    def __init__(self, data: Mapping[str, Any], problems: Problems) -> None:
+        self.data, self.problems = data, problems
+
+    def experts(self) -> dict[str, ExpertSpec]:
+        """Every expert of the file that is right, or the default one where the file names none."""
+        written = self.data.get("experts", DEFAULT_EXPERTS)
+        found: dict[str, ExpertSpec] = {}
+        if written == {}:
+            self.problems.add("at least one expert is needed; leave 'experts' out for the bundled one", ("experts",))
+        for name, row in _items(written):
+            spec = self.expert(name, row, ("experts", name))
+            if spec is not None:
+                found[name] = spec
+        return found
+
+    def expert(self, name: str, row: Any, path: Path) -> ExpertSpec | None:
+        """One expert: its common keys, and the rest as its backend's `Params`."""
+        self.name(name, path)
+        if not isinstance(row, dict):
+            self.problems.add(f"must be a mapping such as {{source: …}}; {given(row)} was given", path)
+            return None
+        if "options" in row or "name" in row:
+            key = "options" if "options" in row else "name"
+            why = "write the backend's keys beside the others" if key == "options" else "the key above is its name"
+            self.problems.add(f"unknown key {key!r}: {why}", (*path, key), at_key=True)
+            return None
+        model = self.params(BACKENDS, row.get("backend", "llama_cpp"), (*path, "backend"))
+        if model is None:
+            return None
+        common = {key: value for key, value in row.items() if key in COMMON}
+        rest = {key: value for key, value in row.items() if key not in COMMON}
+        options = self.problems.validate(model, rest, path, known=COMMON)
+        spec = self.problems.validate(ExpertSpec, {"name": name, **common}, path)
+        if options is None or spec is None:
+            return None
+        return spec.model_copy(update={"options": options})
+
+    def policies(self, experts: Mapping[str, ExpertSpec]) -> dict[str, PolicySpec]:
+        """`auto`, then each named policy with what it shares of the top."""
+        top = self.policy(DEFAULT_POLICY, self.data, (), experts, None)
+        found = {DEFAULT_POLICY: top} if top else {}
+        for name, row in _items(self.data.get("policies")):
+            path: Path = ("policies", name)
+            self.name(name, path)
+            if name == DEFAULT_POLICY:
+                self.problems.add("'auto' is the policy at the top of the file; choose another name", path, at_key=True)
+            elif name in _keys(self.data.get("experts", DEFAULT_EXPERTS)):
+                self.problems.add(f"{name!r} is an expert; a policy needs a name of its own", path, at_key=True)
+            elif isinstance(row, dict) and (policy := self.policy(name, row, path, experts, top)):
+                found[name] = policy
+        return found
+
+    def policy(
+        self, name: str, row: Mapping[str, Any], path: Path, experts: Mapping[str, ExpertSpec], top: PolicySpec | None
+    ) -> PolicySpec | None:
+        """One policy from its mapping; `top` is the policy whose signals and constraints hold for it too."""
+        shared = top.signals if top else ()
+        rows = list(_numbered(row.get("constraints"), ConstraintRow, (*path, "constraints"), self.problems))
+        guarded = {signal for _, constraint in rows for signal in _reads(constraint.when)}
+        signals = shared + tuple(
+            self.signals(row.get("signals"), (*path, "signals"), guarded, {s.name for s in shared})
+        )
+        known = {signal.name for signal in signals} | _keys(row.get("signals"))
+        known |= _keys(self.data.get("signals"))
+        for at, constraint in rows:
+            self.rule(constraint.when, (*at, "when"), known)
+        constraints = (top.constraints if top else ()) + tuple(
+            ConstraintSpec(name=r.name or r.when, when=r.when, refuse=r.refuse, require=r.require) for _, r in rows
+        )
+        decisions = list(self.decisions(row.get("decisions"), (*path, "decisions"), known, experts))
+        if "decisions" not in row and not path:
+            decisions = [self.default_decision(experts)] if experts else []
+        elif row.get("decisions", []) == []:
+            self.problems.add("a policy needs at least one decision", (*path, "decisions"))
+        if not decisions:
+            return None
+        order = row.get("order", "priority")
+        return PolicySpec(
+            name=name,
+            description=row.get("description", "") if isinstance(row.get("description", ""), str) else "",
+            order=order if order in ("priority", "confidence") else "priority",
+            signals=signals,
+            constraints=constraints,
+            decisions=tuple(decisions),
+        )
+
+    def signals(self, written: Any, path: Path, guarded: set[str], taken: set[str]) -> Iterator[SignalSpec]:
+        """The signals of one mapping. Those a constraint of it reads, and guards, fail rather than miss."""
+        for name, row in _items(written):
+            at = (*path, name)
+            if "`" in name or not name.isprintable():
+                self.problems.add(f"{name!r} is no name that an expression can hold: no backticks", at, at_key=True)
+            if name in taken:
+                self.problems.add(f"signal {name!r} is already defined at the top of the file", at, at_key=True)
+            if not isinstance(row, dict) or "type" not in row:
+                known = ", ".join(registry.known(SIGNALS))
+                self.problems.add(f"a signal needs a type, as in {{type: keyword, …}}; known: {known}", at)
+                continue
+            model = self.params(SIGNALS, row["type"], (*at, "type"))
+            if model is None:
+                continue
+            rest = {key: value for key, value in row.items() if key not in ("type", "on_error")}
+            params = self.problems.validate(model, rest, at, known=("type", "on_error"))
+            on_error = row.get("on_error", "fail" if row["type"] in GUARDS or name in guarded else "no_match")
+            if on_error not in ("match", "no_match", "fail"):
+                self.problems.add(f"must be match, no_match or fail; {given(on_error)} was given", (*at, "on_error"))
+            elif params is not None:
+                yield SignalSpec(name=name, type=row["type"], on_error=on_error, params=params)
+
+    def decisions(
+        self, written: Any, path: Path, known: set[str], experts: Mapping[str, ExpertSpec]
+    ) -> Iterator[DecisionSpec]:
+        """The decisions of one list."""
+        seen: dict[str, int] = {}
+        all_experts = _keys(self.data.get("experts", DEFAULT_EXPERTS))
+        for at, row in _numbered(written, DecisionRow, path, self.problems):
+            position = int(at[-1])
+            name = row.name or f"decision-{position + 1}"
+            if name in seen:
+                self.problems.add(
+                    f"decision {name!r} is here twice; the first is number {seen[name] + 1}", (*at, "name")
+                )
+            seen.setdefault(name, position)
+            if row.when is not None:
+                self.rule(row.when, (*at, "when"), known)
+            use = (row.use,) if isinstance(row.use, str) else row.use
+            self.use(use, (*at, "use"), all_experts, alone=isinstance(row.use, str))
+            select = self.choice(SELECTORS, row.select, (*at, "select"))
+            strategy = self.choice(STRATEGIES, row.strategy, (*at, "strategy"))
+            plugins = [self.choice(PLUGINS, one, (*at, "plugins", i)) for i, one in enumerate(row.plugins)]
+            if select and strategy and use and all(expert in experts for expert in use):
+                yield DecisionSpec(
+                    name=name,
+                    when=row.when,
+                    use=use,
+                    select=select,
+                    strategy=strategy,
+                    plugins=tuple(plugin for plugin in plugins if plugin),
+                    priority=row.priority,
+                    tier=row.tier,
+                    description=row.description,
+                )
+
+    def default_decision(self, experts: Mapping[str, ExpertSpec]) -> DecisionSpec:
+        """What holds where the file has no decisions: every expert, the first that can."""
+        select, strategy = self.choice(SELECTORS, "static", ()), self.choice(STRATEGIES, "single", ())
+        assert select and strategy, "the default selector and strategy need no parameters"
+        return DecisionSpec(name="default", when=None, use=tuple(experts), select=select, strategy=strategy)
+
+    def use(self, use: tuple[str, ...], path: Path, experts: set[str], *, alone: bool) -> None:
+        """Check that every expert of a decision exists, once."""
+        if not use:
+            self.problems.add("at least one expert is needed", path)
+        for i, expert in enumerate(use):
+            at = path if alone else (*path, i)
+            if expert not in experts:
+                self.problems.add(f"unknown expert {expert!r}{suggest(expert, experts)}", at)
+            elif expert in use[:i]:
+                self.problems.add(f"expert {expert!r} is here twice", at)
+
+    def choice(self, package: str, written: Any, path: Path) -> Choice | None:
+        """A file of `package` and its parameters, written as its name or as `{type: name, …}`."""
+        kind = kind_of(package)
+        if isinstance(written, dict) and "type" not in written:
+            known = ", ".join(registry.known(package))
+            self.problems.add(f"a {kind} needs a type, as in {{type: name, …}}; known: {known or 'none'}", path)
+            return None
+        named = isinstance(written, dict)
+        name = written["type"] if named else written
+        model = self.params(package, name, (*path, "type") if named else path)
+        if model is None:
+            return None
+        rest = {key: value for key, value in written.items() if key != "type"} if named else {}
+        params = self.problems.validate(model, rest, path, known=("type",))
+        return None if params is None else Choice(type=name, params=params)
+
+    def params(self, package: str, name: Any, path: Path) -> type[BaseModel] | None:
+        """The `Params` of the file that `name`, found at `path`, is in `package`."""
+        kind = kind_of(package)
+        if not isinstance(name, str):
+            self.problems.add(f"must be the name of a {kind}; {given(name)} was given", path)
+            return None
+        known = registry.known(package)
+        if name not in known:
+            self.problems.add(f"unknown {kind} {name!r}{suggest(name, known)}", path)
+            return None
+        model: type[BaseModel] = registry.load(package, name).Params
+        return model
+
+    def rule(self, text: str, path: Path, known: set[str]) -> None:
+        """Check one expression; what is wrong is told at its character in the file."""
+        try:
+            rules.parse(text, known)
+        except rules.RuleError as error:
+            remedy = f" {error.remedy}" if error.remedy else ""
+            self.problems.add(f"{error.summary}.{remedy}", path, offset=error.offset)
+
+    def name(self, name: str, path: Path) -> None:
+        """Check the name of an expert or policy."""
+        try:
+            valid_name(name)
+        except ValueError as error:
+            self.problems.add(str(error), path, at_key=True)
+
+
+def _items(written: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a mapping; nothing where it is none (the file's own validation tells so)."""
+    return iter(written.items() if isinstance(written, dict) else ())
+
+
+def _keys(written: Any) -> set[str]:
+    return set(written) if isinstance(written, dict) else set()
+
+
+def _reads(rule: str) -> frozenset[str]:
+    """The signals an expression reads; none where it is wrong, which `Reader.rule` tells."""
+    try:
+        return names(rules.parse(rule))
+    except ConfigError:
+        return frozenset()
+
+
+def _numbered(written: Any, model: type[R], path: Path, problems: Problems) -> Iterator[tuple[Path, R]]:
+    """Every row of a list that is right, with its place. Wrong rows are told by the file's own validation."""
+    for i, row in enumerate(written if isinstance(written, list) else ()):
+        checked = problems.validate(model, row, (*path, i))
+        if checked is not None:
+            yield (*path, i), checked
