@@ -52,7 +52,9 @@ class Endpoint:
     """Where an engine that is up can be called: everything a worker needs, nothing of its process.
 
     `url` ends in `/v1`; `model` is the name to send; `stream_usage` is false for servers that refuse
-    `stream_options`; `local` is false where text leaves this machine.
+    `stream_options`. `lacks` are features its model turned out not to have, beyond what the backend said beforehand.
+    An engine with `stream_only` notices that its caller left only while it streams: it is asked for a stream also where
+    one JSON answer is wanted. Frames that hold `skip` are for us alone (a prompt's progress) and are not passed on.
     """
 
     expert: str
@@ -65,6 +67,10 @@ class Endpoint:
     context_tokens: int | None = None
     stream_usage: bool = True
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    revision: str = ""
+    lacks: frozenset[str] = frozenset()
+    stream_only: bool = False
+    skip: bytes = b""
 
 
 class Answer(Protocol):
