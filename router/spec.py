@@ -24,7 +24,9 @@ class SignalSpec(Frozen):
 
     name: str
     type: str
-    on_error: OnError = Field("fail", description="what a failure to compute it means: match, no_match or fail (an error)")
+    on_error: OnError = Field(
+        "fail", description="what a failure to compute it means: match, no_match or fail (an error)"
+    )
     params: SerializeAsAny[BaseModel]
 
 
@@ -34,7 +36,9 @@ class Requirement(Frozen):
     local: bool | None = Field(None, description="true: only experts that keep the text on this machine")
     tags: tuple[str, ...] = Field((), description="only experts that carry all of these tags")
     experts: tuple[Name, ...] = Field((), description="only these experts")
-    max_price: float | None = Field(None, ge=0, description="only experts whose output price is at most this, USD per million tokens")
+    max_price: float | None = Field(
+        None, ge=0, description="only experts whose output price is at most this, USD per million tokens"
+    )
 
 
 class ConstraintSpec(Frozen):

@@ -1,0 +1,56 @@
+"""Signals, a file each, named as in YAML: what can be read off a prompt. The contract every file here keeps.
+
+A file holds `Params`, `COST`, `NEEDS`, `EXAMPLE` and `build`:
+
+    class Params(Frozen): ...              every field described, unknown keys refused
+    COST = "cheap"                         "neural" if it asks a model; then `evaluate` is async
+    NEEDS = frozenset()                    the fields of `router.tools.Tools` it cannot do without
+    EXAMPLE = {"any": ["python"]}          the smallest useful parameters
+    def build(params, tools) -> evaluate   raises `InputError` if the signal could not run: never a silent no-match
+    evaluate(prompt) -> Signal             pure; a cheap one takes microseconds and never blocks
+
+A signal says what it found, not what follows from it: that is what the `when:` expressions are for. Its value holds
+the policy's own words, a label or a number, never the text of the request: signals are logged, prompts need not be.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+from pydantic import BaseModel
+
+from router.prompt import Prompt
+from router.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What one signal found in one prompt.
+
+    `matched` is its truth in an expression; `label`, else `value`, is what comparisons read; `confidence` is in
+    0..1; `count` says how many things were found; `detail` is for plugins (spans to mask) and never logged.
+    """
+
+    matched: bool
+    value: Any = None
+    label: str | None = None
+    confidence: float = 1.0
+    count: int | None = None
+    detail: Any = None
+
+
+Cost: TypeAlias = Literal["cheap", "neural"]
+Evaluate: TypeAlias = Callable[[Prompt], Signal]
+EvaluateLater: TypeAlias = Callable[[Prompt], Awaitable[Signal]]
+
+
+class SignalType(Protocol):
+    """A file of this folder, seen as an object."""
+
+    Params: type[BaseModel]
+    COST: Cost
+    NEEDS: frozenset[str]
+    EXAMPLE: Mapping[str, Any]
+
+    def build(self, params: Any, tools: Tools) -> Evaluate | EvaluateLater:
+        """The function that computes the signal: sync if `COST` is cheap, async if it is neural."""

@@ -1,0 +1,23 @@
+"""What signals and selectors may be handed beyond the prompt. Knows no implementation: the orchestrator injects them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # a policy without neural signals never loads numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors; the one effect that the router knows of."""
+
+    async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Unit vectors, one row a text, float32 [N, D]. Computed off the event loop, batched across requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything that may be injected; what a signal or selector lists in its `NEEDS` is checked to be there."""
+
+    embedding: Embedder | None = None
