@@ -88,16 +88,14 @@ def prompt_of(request: ChatRequest) -> Prompt:
     )
 
 
-async def route(state: State, parts: Parts, request: ChatRequest) -> tuple[Prompt, Route]:
+async def route(state: State, parts: Parts, request: ChatRequest, prompt: Prompt) -> Route:
     """The decision for a request, no model called. Raises what no expert can mend: `NotFoundError`, `InputError`s,
     `ForbiddenError`, `UnavailableError`."""
     policy_name, expert = resolve(state, request.model)
     request.key.demand_model(request.model)
-    prompt = prompt_of(request)
-    chosen = await state.policies[policy_name].route(
+    return await state.policies[policy_name].route(
         prompt, healthy=parts.pool.why_not, random=parts.random, clock=time.perf_counter, only=expert
     )
-    return prompt, chosen
 
 
 async def answer(state: State, parts: Parts, request: ChatRequest) -> "Reply":
@@ -142,15 +140,11 @@ class Reply:
     async def begin(self) -> None:
         """Admit, route and run the strategy until the first byte is there."""
         state, parts, request = self._state, self._parts, self._request
-        resolve(state, request.model)
-        request.key.demand_model(request.model)
-        prompt = prompt_of(request)
-        self._prompt = prompt
+        prompt = self._prompt = prompt_of(request)
         self._admission = await parts.limits.admit(request.key, prompt.tokens + (prompt.max_tokens or 0))
         self.headers.update(self._admission.headers)
         before = time.perf_counter()
-        self._prompt, chosen = await route(state, parts, request)
-        self._route = chosen
+        chosen = self._route = await route(state, parts, request, prompt)
         parts.telemetry.routed(chosen.policy, time.perf_counter() - before)
         self.headers["x-madrigal-decision"] = chosen.decision
         if chosen.refuse is not None:
@@ -218,11 +212,16 @@ class Reply:
             "ms": round((time.perf_counter() - self._started) * 1e3, 3),
         }
 
+    def fail(self, error: BaseException) -> None:
+        """Note an error that came after the first byte and was told to the client in the stream."""
+        self._error = error
+
     async def close(self, error: BaseException | None = None) -> None:
         """Let go of the experts, count and record. `error` is what ended the request, if anything did. Once."""
         if self._closed:
             return
         self._closed = True
+        error = error or self._error
         try:
             if self._answer is not None:
                 await self._answer.aclose()

@@ -1,0 +1,288 @@
+"""Makes the parts of a running server, reloads them, stops them: the one place where they are put together.
+
+Knows nothing of HTTP. The life of a request is in `orchestrator/engine.py`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from experts.backends import Site
+from experts.catalog import Catalog
+from experts.client import Client
+from experts.errors import LimitError, MadrigalError
+from experts.pool import ExpertStatus, Pool
+from experts.sources import cache_dir
+from orchestrator.config import Config
+from orchestrator.engine import Parts, State
+from orchestrator.keys import Key, Keys
+from orchestrator.shared import MemoryLimits
+from orchestrator.store import queries
+from orchestrator.store.recorder import Recorder
+from orchestrator.store.store import Store
+from orchestrator.telemetry import Reading, Telemetry
+from orchestrator.watch import ConfigWatcher
+from router.policy import Policy, card_of, compile_policy
+from router.tools import Tools
+
+log = logging.getLogger("madrigal")
+
+
+class Service:
+    """A running server without its HTTP. Made by `open`, ended by `close`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store,
+        keys: Keys,
+        recorder: Recorder,
+        pool: Pool,
+        client: Client,
+        status_of: Callable[[BaseException], int],
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self.recorder = recorder
+        self.pool = pool
+        self.telemetry = Telemetry()
+        self.state = _state(config, pool.catalog)
+        self.watcher: ConfigWatcher | None = None
+        self.started_at = time.time()
+        self._client = client
+        self._in_flight = 0
+        self._by_state: dict[int, int] = {}
+        self._idle = asyncio.Event()
+        self._draining = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.parts = Parts(
+            pool=pool,
+            client=client,
+            limits=MemoryLimits(spent=self._spent_usd),
+            telemetry=self.telemetry,
+            put=recorder.put,
+            status_of=status_of,
+            keep_text=lambda: self.state.config.store.keep == "text",
+        )
+        self.telemetry.read_on_scrape(self._readings)
+
+    @classmethod
+    async def open(cls, config: Config, *, status_of: Callable[[BaseException], int], watch: bool = True) -> "Service":
+        """Open the store, start the engines in the background and watch the file. Raises `ConfigError`, `StoreError`."""
+        catalog = Catalog.of(config.experts.values())
+        store = await Store.open(config.store.address())
+        try:
+            keys = await Keys.open(store, config.server.keys)
+        except BaseException:
+            await store.close()
+            raise
+        cache = Path(config.pool.cache) if config.pool.cache else cache_dir()
+        logs = Path(config.pool.logs) if config.pool.logs else cache / "logs"
+        pool = Pool(catalog, Site(cache=cache, logs=logs))
+        recorder = Recorder(store, keep=config.store.keep, retention_days=config.store.retention_days)
+        service = cls(
+            config, store=store, keys=keys, recorder=recorder, pool=pool, client=Client(), status_of=status_of
+        )
+        keys.start()
+        recorder.start()
+        await pool.start()
+        if watch:
+            service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell)
+            service._spawn(service.watcher.run())
+        return service
+
+    async def close(self) -> None:
+        """Stop the engines, write what is still to be recorded, close the store. In-flight requests should be over."""
+        self._draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.stop()
+        await self._client.aclose()
+        await self.recorder.close()
+        await self.keys.close()
+        await self.store.close()
+
+    async def reload(self, config: Config) -> None:
+        """Serve by `config` from now on; requests in flight end by the one they began with. Raises `ConfigError` and
+        changes nothing where the new one cannot be used."""
+        catalog = Catalog.of(config.experts.values())
+        old = self.state
+        new = _state(config, catalog)
+        self.keys.configure(config.server.keys)
+        both = {
+            **{e.spec.name: e.spec for e in old.catalog.values()},
+            **{e.spec.name: e.spec for e in catalog.values()},
+        }
+        await self.pool.reload(Catalog.of(both.values()))
+        self.state = new
+        self.recorder.configure(keep=config.store.keep, retention_days=config.store.retention_days)
+        for what in ("host", "port", "workers"):
+            if getattr(old.config.server, what) != getattr(config.server, what):
+                log.warning("server.%s changed: it takes effect when the server is started again", what)
+        log.info("configuration reloaded: %s", config.file)
+        self._spawn(self._retire(old, catalog))
+
+    def read_again(self) -> None:
+        """Read the configuration file now, changed or not: what SIGHUP asks for. Does not block."""
+        if self.watcher is not None:
+            self._spawn(self.watcher.check(force=True))
+
+    async def _retire(self, old: State, catalog: Catalog) -> None:
+        """Drop the experts that only `old` used, once no request lives by it any more."""
+        while self._by_state.get(id(old)):
+            self._idle.clear()
+            await self._idle.wait()
+        if self.state.catalog is catalog:
+            await self.pool.reload(catalog)
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Key:
+        """The key of a request. Raises `AuthenticationError`."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return await self.keys.authenticate(token.strip() if scheme.lower() == "bearer" else None)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body, in bytes."""
+        return int(self.state.config.server.max_body_mb * 1e6)
+
+    @contextmanager
+    def place(self) -> Iterator[State]:
+        """A place among the requests in flight; the state it yields stays valid until it is left.
+
+        Raises `LimitError` where there is none.
+        """
+        state = self.state
+        most = state.config.server.max_in_flight
+        if self._draining or self._in_flight >= most:
+            why = "this server is stopping" if self._draining else f"{most} requests are in flight already"
+            raise LimitError(f"{why}; try again in a moment", retry_after_s=1.0, code="server_busy")
+        self._in_flight += 1
+        self._by_state[id(state)] = self._by_state.get(id(state), 0) + 1
+        try:
+            yield state
+        finally:
+            self._in_flight -= 1
+            left = self._by_state[id(state)] - 1
+            if left:
+                self._by_state[id(state)] = left
+            else:
+                del self._by_state[id(state)]
+                self._idle.set()
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests can be answered now, and the state of each part: store, experts, configuration."""
+        problems: list[str] = []
+        try:
+            await self.store.ping()
+            store = "ok"
+        except MadrigalError as error:
+            store = str(error)
+            problems.append("store")
+        experts = {status.name: _expert(status) for status in self.pool.status()}
+        states = {expert["state"] for expert in experts.values()}
+        if "starting" in states or "ready" not in states:
+            problems.append("experts")
+        told: dict[str, Any] = {
+            "status": "stopping" if self._draining else "not ready" if problems else "ready",
+            "waiting_for": problems,
+            "store": store,
+            "experts": experts,
+            "policy_hash": self.state.policy_hash,
+        }
+        if self.watcher is not None and self.watcher.error is not None:
+            told["config_error"] = str(self.watcher.error)
+        return not problems and not self._draining, told
+
+    async def _spent_usd(self, key_id: str, since: date | None) -> float:
+        await self.recorder.flush()
+        return await queries.spent_usd(self.store, key_id, since)
+
+    def _readings(self) -> Iterable[Reading]:
+        experts = self.pool.status()
+        yield (
+            "madrigal_expert_up",
+            "1 where the expert can be called",
+            [({"expert": s.name}, float(s.state == "ready")) for s in experts],
+        )
+        yield (
+            "madrigal_expert_in_flight",
+            "Calls an expert is working on",
+            [({"expert": s.name}, s.in_flight) for s in experts],
+        )
+        yield (
+            "madrigal_expert_waiting",
+            "Calls that wait for an expert",
+            [({"expert": s.name}, s.waiting) for s in experts],
+        )
+        yield (
+            "madrigal_expert_restarts",
+            "Restarts of an expert's engine",
+            [({"expert": s.name}, s.restarts) for s in experts],
+        )
+        recorder = self.recorder
+        yield (
+            "madrigal_records",
+            "Records of requests by what became of them",
+            [
+                ({"state": "written"}, recorder.written),
+                ({"state": "queued"}, recorder.queued),
+                ({"state": "dropped"}, recorder.dropped),
+                ({"state": "failed"}, recorder.failed),
+            ],
+        )
+        watcher = self.watcher
+        yield (
+            "madrigal_config_valid",
+            "0 while the configuration file on disk is refused",
+            [({"policy_hash": self.state.policy_hash}, float(watcher is None or watcher.error is None))],
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        with suppress(asyncio.CancelledError):
+            if (error := task.exception()) is not None:
+                log.error("a background task failed", exc_info=error)
+
+
+def _expert(status: ExpertStatus) -> dict[str, Any]:
+    return {
+        "state": status.state,
+        "backend": status.backend,
+        "reason": status.reason or None,
+        "in_flight": status.in_flight,
+        "waiting": status.waiting,
+        "restarts": status.restarts,
+        "revision": status.revision,
+    }
+
+
+def _state(config: Config, catalog: Catalog) -> State:
+    return State(
+        config=config,
+        policies=compiled(config, catalog),
+        catalog=catalog,
+        policy_hash=config.policy_hash,
+        created=int(time.time()),
+    )
+
+
+def compiled(config: Config, catalog: Catalog) -> dict[str, Policy]:
+    """Every policy of a configuration, ready to route. Raises `ConfigError`."""
+    cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
+    return {name: compile_policy(spec, cards, Tools()) for name, spec in config.policies.items()}
+
+
+def _tell(error: MadrigalError) -> None:
+    log.error("the configuration was not reloaded, the old one keeps serving: %s", error)
