@@ -5,6 +5,7 @@ so a file locked by another process delays the log and nothing else.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -121,17 +122,23 @@ def _make_room(file: Path) -> None:
 
 
 def _engine(url: URL) -> AsyncEngine:
-    json: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value, default=str).decode()}
-    json["json_deserializer"] = orjson.loads
+    options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
     if url.get_backend_name() == "postgresql":
         # A connection that died while idle is found out before it is used; a server away is noticed in seconds.
         return create_async_engine(
-            url, pool_pre_ping=True, pool_size=4, connect_args={"timeout": 5, "command_timeout": 60}, **json
+            url, pool_pre_ping=True, pool_size=4, connect_args={"timeout": 5, "command_timeout": 60}, **options
         )
-    engine = create_async_engine(url, pool_size=4, connect_args={"timeout": BUSY_TIMEOUT_S}, **json)
+    engine = create_async_engine(url, pool_size=4, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
     sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a lone surrogate, or an integer beyond 64 bits
+        return json.dumps(value, default=str)
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
@@ -174,6 +181,7 @@ def _remedy(reason: str) -> str | None:
         "disk": "Free some space, or name another place (store.url, --store or MADRIGAL_STORE).",
         "unable to open": "It must be a file in a folder this user may write to.",
         "readonly": "Give this user the right to write it, or name another place.",
+        "service not known": "Check the host in the URL.",
         "connect": "Check that the server runs and that host and port in the URL are right.",
         "in time": "Check that the server runs and can be reached from here.",
     }
