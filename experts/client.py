@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from experts.assemble import Assembly
 from experts.call import Answer, Call, Endpoint, Usage
 from experts.errors import (
     ContextLengthError,
@@ -98,7 +99,8 @@ class Client:
         headers: Mapping[str, str] | None,
     ) -> "_Streamed | _Whole":
         payload = {**endpoint.extra_body, **body, "model": endpoint.model}
-        if call.stream:
+        stream = call.stream or endpoint.stream_only
+        if stream:
             payload["stream"] = True
             if endpoint.stream_usage:
                 payload["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
@@ -117,11 +119,11 @@ class Client:
                 )
                 if response.status != 200:
                     raise _refused(endpoint, response, await response.content.read(_MAX_ERROR))
-                if not call.stream:
+                if not stream:
                     return _Whole(endpoint, call, await response.read(), started)
                 answer = _Streamed(endpoint, call, response, started, ask_usage, choices)
                 await answer.begin()
-                return answer
+                return answer if call.stream else await _collected(endpoint, call, answer, started)
         except BaseException as error:
             if response is not None:
                 response.close()
@@ -189,7 +191,9 @@ class _Streamed:
         self._endpoint = endpoint
         self._response = response
         self._started = started
-        self._frames = Frames(chat=call.path == "chat/completions", choices=choices, ask_usage=ask_usage)
+        self._frames = Frames(
+            chat=call.path == "chat/completions", choices=choices, ask_usage=ask_usage, skip=endpoint.skip
+        )
         self._first = b""
         self._expired = False
 
@@ -264,6 +268,17 @@ class _Streamed:
             self._response.release()
         else:
             self._response.close()
+
+
+async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started: float) -> _Whole:
+    """A stream read to its end, as the one body that the client asked for."""
+    assembly = Assembly(chat=call.path == "chat/completions")
+    async for block in answer:
+        assembly.add(block)
+    await answer.aclose()
+    whole = _Whole(endpoint, call, orjson.dumps(assembly.wire(answer.usage)), started)
+    whole.usage, whole.first_token_s = answer.usage, answer.first_token_s
+    return whole
 
 
 def _headers(endpoint: Endpoint, more: Mapping[str, str] | None) -> dict[str, str]:

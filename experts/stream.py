@@ -45,7 +45,7 @@ class Frames:
     """State of one stream: feed it bytes as they arrive, send on what it returns, ask it at the end.
 
     `choices` is the number of choices expected; `ask_usage` is whether the client wants the usage chunk, which is then
-    written by us, last and once. After `[DONE]` or the end, `close()` returns what is left to send or raises
+    written by us, last and once. Frames that hold `skip` are dropped. After `[DONE]` or the end, `close()` returns what is left to send or raises
     `StreamCutError` if the engine broke off: no finish reason is ever invented.
     """
 
@@ -56,13 +56,17 @@ class Frames:
         "_choices",
         "_done",
         "_last",
+        "_markers",
+        "_skip",
         "_started",
         "deltas",
         "finish",
         "usage",
     )
 
-    def __init__(self, *, chat: bool, choices: int = 1, ask_usage: bool = False) -> None:
+    def __init__(self, *, chat: bool, choices: int = 1, ask_usage: bool = False, skip: bytes = b"") -> None:
+        self._skip = skip
+        self._markers = (*_MARKERS, skip) if skip else _MARKERS
         self._chat = chat
         self._choices = choices
         self._ask_usage = ask_usage
@@ -108,7 +112,7 @@ class Frames:
                 sent.append(self._special(block[at:stop]))
                 at = stop
         while at < len(block) and not self._done:
-            marks = [found for marker in _MARKERS if (found := block.find(marker, at)) >= 0]
+            marks = [found for marker in self._markers if (found := block.find(marker, at)) >= 0]
             if not marks:
                 sent.append(self._plain(block[at:]))
                 break
@@ -127,6 +131,8 @@ class Frames:
 
     def _special(self, part: bytes) -> bytes:
         """One whole frame that may hold a marker: what of it is sent on."""
+        if self._skip and self._skip in part:
+            return b""
         lines = [line[5:].strip() for line in part.split(b"\n") if line.startswith(b"data:")]
         if not lines:
             return part if self._started else b""  # a comment that keeps the connection alive

@@ -1,0 +1,124 @@
+"""Scripted stand-ins for time, faults and engines. Only what the real thing cannot be made to do on demand."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+class Upstream:
+    """An OpenAI-compatible server on loopback whose faults are asked for by model name.
+
+    `ok` (and every unknown name) answers `words`; `err-500` … any status; `err-429` also asks to retry after 1 s;
+    `slow-200` waits that many ms before its first byte; `cut` breaks off after two deltas; `mute` closes a stream without
+    a frame; `hang` never answers; `errframe` sends an error frame first; `drip` sends a delta every 20 ms for ever.
+    Counts what arrived (`bodies`) and how many callers left early (`aborted`).
+    """
+
+    def __init__(self, words: tuple[str, ...] = (" one", " two", " three")) -> None:
+        self.words = words
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.aborted = 0
+        self.script: list[str] = []
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Upstream"]:
+        """Serve while the block runs; `url` ends in /v1."""
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_post("/v1/completions", self._answer)
+        server = TestServer(app)
+        await server.start_server()
+        self.url = f"http://127.0.0.1:{server.port}/v1"
+        try:
+            yield self
+        finally:
+            await server.close()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        model = self.script.pop(0) if self.script else body["model"]
+        try:
+            return await self._act(request, body, model)
+        except asyncio.CancelledError:
+            self.aborted += 1
+            raise
+
+    async def _act(self, request: web.Request, body: dict[str, Any], model: str) -> web.StreamResponse:
+        chat = request.path.endswith("chat/completions")
+        if model == "hang":
+            await asyncio.Event().wait()
+        if model.startswith("slow-"):
+            await asyncio.sleep(int(model[5:]) / 1e3)
+        if model.startswith("err-"):
+            status = int(model[4:])
+            headers = {"retry-after": "1"} if status in (429, 503) else {}
+            error = {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}
+            return web.json_response({"error": error}, status=status, headers=headers)
+        if not body.get("stream"):
+            return web.json_response(self._whole(chat, body["model"]))
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await self._frames(response, chat, model, body)
+        return response
+
+    def _whole(self, chat: bool, model: str) -> dict[str, Any]:
+        text = "".join(self.words)
+        said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        return {
+            "id": "chatcmpl-x",
+            "object": "chat.completion" if chat else "text_completion",
+            "created": 1,
+            "model": model,
+            "choices": [{"index": 0, **said, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)},
+        }
+
+    async def _frames(self, response: web.StreamResponse, chat: bool, model: str, body: dict[str, Any]) -> None:
+        def chunk(said: dict[str, Any], finish: str | None = None) -> bytes:
+            delta = {"delta": said} if chat else {"text": said.get("content", "")}
+            wire = {"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+            choice = {"index": 0, **delta, "finish_reason": finish}
+            return f"data: {json.dumps({**wire, 'choices': [choice]})}\n\n".encode()
+
+        if model == "mute":
+            return
+        if model == "errframe":
+            await response.write(b'data: {"error": {"message": "scripted frame", "type": "server_error"}}\n\n')
+            return
+        await response.write(chunk({"role": "assistant", "content": ""}))
+        words = self.words[:2] if model == "cut" else self.words
+        for word in words:
+            await response.write(chunk({"content": word}))
+        while model == "drip":
+            await response.write(chunk({"content": " drop"}))
+            await asyncio.sleep(0.02)
+        if model == "cut":
+            assert response._req is not None and response._req.transport is not None
+            response._req.transport.abort()
+            return
+        await response.write(chunk({}, "stop"))
+        if (body.get("stream_options") or {}).get("include_usage"):
+            wire = {"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+            usage = {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)}
+            await response.write(f"data: {json.dumps({**wire, 'choices': [], 'usage': usage})}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+
+
+def chunks_of(body: bytes) -> list[dict[str, Any]]:
+    """The JSON of every frame of a stream but `[DONE]`."""
+    frames = [part[6:] for part in body.split(b"\n\n") if part.startswith(b"data: ")]
+    return [json.loads(frame) for frame in frames if frame != b"[DONE]"]
+
+
+def text_of(body: bytes) -> str:
+    """What a chat stream said."""
+    return "".join(c["delta"].get("content") or "" for chunk in chunks_of(body) for c in chunk.get("choices", []))
