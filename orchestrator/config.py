@@ -26,10 +26,11 @@ class Config(Frozen):
     """Everything the file says, complete with defaults.
 
     `policies` holds `auto` first, then each named policy; each carries the shared signals and constraints and is
-    complete in itself.
+    complete in itself. `digest` is the SHA-256 of the text it was read from, in hex.
     """
 
     file: str
+    digest: str
     experts: Mapping[str, ExpertSpec]
     policies: Mapping[str, PolicySpec]
     server: Server
@@ -81,6 +82,7 @@ def parse_config(text: str, file: str) -> Config:
     assert written is not None, "what is no PolicyFile has problems"
     return Config(
         file=file,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
         experts=experts,
         policies=policies,
         server=written.server,

@@ -69,14 +69,22 @@ class PolicyRow(Frozen):
     )
     signals: Mapping[str, Signal] = Field({}, description="name → what is read off a request")
     constraints: tuple[ConstraintRow, ...] = Field((), description="what holds for every decision")
-    decisions: tuple[DecisionRow, ...] = Field((), description="rows; the first that applies wins")
+
+
+class NamedPolicy(PolicyRow):
+    """One of `policies:`."""
+
+    decisions: tuple[DecisionRow, ...] = Field(min_length=1, description="rows; the first that applies wins")
 
 
 class PolicyFile(PolicyRow):
     """The whole of madrigal.yaml. Everything has a default; the empty file is a policy."""
 
-    experts: Mapping[str, Expert] = Field(DEFAULT_EXPERTS, description="name → who can answer")
-    policies: Mapping[str, PolicyRow] = Field(
+    experts: Mapping[str, Expert] = Field(DEFAULT_EXPERTS, min_length=1, description="name → who can answer")
+    decisions: tuple[DecisionRow, ...] = Field(
+        (), min_length=1, description="rows; the first that applies wins; default: every expert, the first that can"
+    )
+    policies: Mapping[str, NamedPolicy] = Field(
         {},
         description="name → another policy, called as model; it shares the experts, signals and constraints of the top",
     )

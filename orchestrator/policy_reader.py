@@ -45,13 +45,14 @@ class Reader:
 
     def __init__(self, data: Mapping[str, Any], problems: Problems) -> None:
         self.data, self.problems = data, problems
+        named = data.get("policies")
+        bodies = [data, *(body for _, body in _items(named) if isinstance(body, dict))]
+        self.guarded = {signal for body in bodies for signal in _constrained(body.get("constraints"))}
 
     def experts(self) -> dict[str, ExpertSpec]:
         """Every expert of the file that is right, or the default one where the file names none."""
         written = self.data.get("experts", DEFAULT_EXPERTS)
         found: dict[str, ExpertSpec] = {}
-        if written == {}:
-            self.problems.add("at least one expert is needed; leave 'experts' out for the bundled one", ("experts",))
         for name, row in _items(written):
             spec = self.expert(name, row, ("experts", name))
             if spec is not None:
@@ -101,10 +102,7 @@ class Reader:
         """One policy from its mapping; `top` is the policy whose signals and constraints hold for it too."""
         shared = top.signals if top else ()
         rows = list(_numbered(row.get("constraints"), ConstraintRow, (*path, "constraints"), self.problems))
-        guarded = {signal for _, constraint in rows for signal in _reads(constraint.when)}
-        signals = shared + tuple(
-            self.signals(row.get("signals"), (*path, "signals"), guarded, {s.name for s in shared})
-        )
+        signals = shared + tuple(self.signals(row.get("signals"), (*path, "signals"), {s.name for s in shared}))
         known = {signal.name for signal in signals} | _keys(row.get("signals"))
         known |= _keys(self.data.get("signals"))
         for at, constraint in rows:
@@ -115,8 +113,6 @@ class Reader:
         decisions = list(self.decisions(row.get("decisions"), (*path, "decisions"), known, experts))
         if "decisions" not in row and not path:
             decisions = [self.default_decision(experts)] if experts else []
-        elif row.get("decisions", []) == []:
-            self.problems.add("a policy needs at least one decision", (*path, "decisions"))
         if not decisions:
             return None
         order = row.get("order", "priority")
@@ -129,8 +125,8 @@ class Reader:
             decisions=tuple(decisions),
         )
 
-    def signals(self, written: Any, path: Path, guarded: set[str], taken: set[str]) -> Iterator[SignalSpec]:
-        """The signals of one mapping. Those a constraint of it reads, and guards, fail rather than miss."""
+    def signals(self, written: Any, path: Path, taken: set[str]) -> Iterator[SignalSpec]:
+        """The signals of one mapping. Guards, and what any constraint reads, fail rather than miss."""
         for name, row in _items(written):
             at = (*path, name)
             if "`" in name or not name.isprintable():
@@ -146,7 +142,7 @@ class Reader:
                 continue
             rest = {key: value for key, value in row.items() if key not in ("type", "on_error")}
             params = self.problems.validate(model, rest, at, known=("type", "on_error"))
-            on_error = row.get("on_error", "fail" if row["type"] in GUARDS or name in guarded else "no_match")
+            on_error = row.get("on_error", "fail" if row["type"] in GUARDS or name in self.guarded else "no_match")
             if on_error not in ("match", "no_match", "fail"):
                 self.problems.add(f"must be match, no_match or fail; {given(on_error)} was given", (*at, "on_error"))
             elif params is not None:
@@ -255,6 +251,13 @@ def _items(written: Any) -> Iterator[tuple[str, Any]]:
 
 def _keys(written: Any) -> set[str]:
     return set(written) if isinstance(written, dict) else set()
+
+
+def _constrained(written: Any) -> Iterator[str]:
+    """The signals that the constraints of a list read, as far as they are right."""
+    for row in written if isinstance(written, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("when"), str):
+            yield from _reads(row["when"])
 
 
 def _reads(rule: str) -> frozenset[str]:

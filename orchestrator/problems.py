@@ -89,6 +89,10 @@ class Problems:
             self.add(
                 f"must be {context['expected']}; {given(value)} was given{closest(value, context['expected'])}", full
             )
+        elif kind == "too_short":
+            self.add(f"at least {context['min_length']} is needed; {context['actual_length']} given", full)
+        elif kind == "string_too_short":
+            self.add("must not be empty", full)
         elif kind in _WANTED:
             hint = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
             self.add(f"must be {_WANTED[kind]}; {given(value)} was given{hint}", full)
