@@ -40,7 +40,7 @@ class Ask:
 class Score:
     """One expert's place in a ranking; scores compare only within one selector's ranking."""
 
-    name: str
+    expert: str
     score: float
     why: str
 

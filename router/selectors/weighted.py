@@ -58,7 +58,7 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> Select:
         others = [i for i in range(len(scores)) if i != first]
         others.sort(key=lambda i: -shares[i])  # stable: equal shares keep their order
         winner = scores[first]
-        chosen = Score(winner.name, winner.score, f"drawn with {winner.why}")
+        chosen = Score(winner.expert, winner.score, f"drawn with {winner.why}")
         return Selection([chosen, *(scores[i] for i in others)], propensity=winner.score)
 
     return select

@@ -1,6 +1,7 @@
 """The natural language of the text, by py3langid (a naive Bayes model over byte n-grams; Lui and Baldwin 2012).
 
-Knows no more than its 139 languages, and little of very short texts: `min_confidence` is for those. The model (79 MB of memory, half a second to load) is read when the first policy that uses it is built, once a process.
+Knows no more than its 139 languages, and little of very short texts: `min_confidence` is for those. The model (79 MB of
+memory, half a second to load) is read when the first policy that uses it is built, once a process.
 """
 
 from collections.abc import Callable
