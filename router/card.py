@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from experts.spec import Capabilities, Price
+from experts.spec import Capabilities, ExpertSpec, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +14,8 @@ class Card:
     price: Price = field(default_factory=Price)
     tags: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+
+
+def card_of(spec: ExpertSpec, capabilities: Capabilities) -> Card:
+    """The card of an expert of the policy file."""
+    return Card(spec.name, capabilities, price=spec.price, tags=spec.tags, skills=spec.skills)

@@ -14,7 +14,7 @@ from experts import registry
 from experts.errors import NotFoundError
 from experts.spec import Frozen
 from router import compile as compiling
-from router.card import Card
+from router.card import Card, card_of
 from router.compile import Chooser, Load
 from router.contest import Bounds, Constraint, Contender, Missing, first, judge, surest
 from router.look import Look, Source
@@ -25,7 +25,7 @@ from router.selectors import Ask, Score, Select, Selection, SelectLater
 from router.spec import Choice, DecisionSpec, PolicySpec
 from router.tools import Tools
 
-__all__ = ["Card", "Policy", "Route", "Tools", "compile_policy"]
+__all__ = ["Card", "Policy", "Route", "Tools", "card_of", "compile_policy"]
 
 SINGLE = Choice(type="single", params=Frozen())
 """The strategy for a model that the client named itself, unless another is given: one call."""
