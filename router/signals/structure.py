@@ -23,7 +23,7 @@ Unit: TypeAlias = Literal[
 Count: TypeAlias = Callable[[str, bytes], float]
 
 _UNIT_PATTERNS = {
-    "questions": r"""[?？؟]["')\\]*(?:\s|$|[^\x00-\x7f])""",
+    "questions": r"""[?？؟][!?！？"')\]]*(?:\s|$|[^\x00-\x7f])""",
     "list_items": r"(?m)^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]",
     "urls": r"https?://[^\s]+",
     "numbers": r"\d+(?:[.,]\d+)*",
