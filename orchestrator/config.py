@@ -5,21 +5,27 @@ Knows nothing of what signals, selectors, strategies or backends do; starts and 
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from experts import registry
 from experts.errors import ConfigError
 from experts.spec import ExpertSpec, Frozen
-from orchestrator.policy_file import PolicyFile
-from orchestrator.policy_reader import Reader
+from orchestrator.policy_file import BACKENDS, PolicyFile
+from orchestrator.policy_reader import DEFAULT_POLICY, Reader
 from orchestrator.problems import Problems
+from orchestrator.problems import given as given_value
 from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
 from orchestrator.yaml_marks import read_yaml
+from router.policy import Card, Tools, card_of
 from router.spec import PolicySpec
+
+__all__ = ["DEFAULT_POLICY", "Config", "cards", "load_config", "parse_config", "read_text", "served_config"]
 
 
 class Config(Frozen):
@@ -46,9 +52,27 @@ class Config(Frozen):
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, tools: Tools | None = None) -> Config:
     """Read and check the file at `path`. Blocks on the disk. Raises `ConfigError`, and nothing else."""
-    return parse_config(read_text(path), str(path))
+    return parse_config(read_text(path), str(path), tools=tools)
+
+
+def served_config(environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration `madrigal serve` runs: the file that MADRIGAL_CONFIG names, listening where MADRIGAL_HOST and
+    MADRIGAL_PORT say if they are set (`--host`, `--port`). Raises `ConfigError`."""
+    config = load_config(Path(environ.get("MADRIGAL_CONFIG", "madrigal.yaml")))
+    given = {
+        key: environ[name] for key, name in (("host", "MADRIGAL_HOST"), ("port", "MADRIGAL_PORT")) if environ.get(name)
+    }
+    if not given:
+        return config
+    try:
+        server = Server.model_validate({**config.server.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = f"MADRIGAL_{str(first['loc'][0]).upper()}"
+        raise ConfigError(f"{first['msg']}; {given_value(first['input'])} was given", key=name) from None
+    return config.model_copy(update={"server": server})
 
 
 def read_text(path: Path) -> str:
@@ -67,8 +91,11 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from None
 
 
-def parse_config(text: str, file: str) -> Config:
-    """Check the text of a policy file; `file` is shown in errors. Raises `ConfigError`, and nothing else."""
+def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
+    """Check the text of a policy file; `file` is shown in errors. Raises `ConfigError`, and nothing else.
+
+    `tools` is what signals and selectors will be given; every policy is compiled with it once, to prove that it runs.
+    """
     doc = read_yaml(text, file)
     data = {} if doc.data is None else doc.data
     problems = Problems(doc)
@@ -80,6 +107,10 @@ def parse_config(text: str, file: str) -> Config:
     policies = reader.policies(experts)
     problems.check()
     assert written is not None, "what is no PolicyFile has problems"
+    known = cards(experts)
+    for policy in policies.values():
+        reader.compile(policy, known, tools or Tools())
+    problems.check()
     return Config(
         file=file,
         digest=hashlib.sha256(text.encode()).hexdigest(),
@@ -91,6 +122,13 @@ def parse_config(text: str, file: str) -> Config:
         fallback=written.fallback,
         embeddings=written.embeddings,
     )
+
+
+def cards(experts: Mapping[str, ExpertSpec]) -> dict[str, Card]:
+    """What the router must know of each expert; none is started."""
+    return {
+        name: card_of(spec, registry.load(BACKENDS, spec.backend).capabilities(spec)) for name, spec in experts.items()
+    }
 
 
 def _canonical(value: Any) -> Any:

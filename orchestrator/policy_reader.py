@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from experts import registry
-from experts.errors import ConfigError
+from experts.catalog import Catalog
+from experts.errors import ConfigError, MadrigalError
 from experts.spec import ExpertSpec, valid_name
 from orchestrator.policy_file import (
     BACKENDS,
@@ -25,6 +26,7 @@ from orchestrator.policy_file import (
 from orchestrator.problems import Problems, given, suggest
 from orchestrator.yaml_marks import Path
 from router import rules
+from router.policy import Card, Tools, compile_policy
 from router.spec import Choice, ConstraintSpec, DecisionSpec, PolicySpec, SignalSpec
 from router.tree import names
 
@@ -79,7 +81,17 @@ class Reader:
         spec = self.problems.validate(ExpertSpec, {"name": name, **common}, path)
         if options is None or spec is None:
             return None
-        return spec.model_copy(update={"options": options})
+        spec = spec.model_copy(update={"options": options})
+        try:
+            Catalog.of([spec])
+        except MadrigalError as error:  # its backend cannot make an engine of it: no source, no url …
+            key = getattr(error, "key", None) or ""
+            more = key.removeprefix(f"experts.{name}").removeprefix(".")
+            remedy = f". {error.remedy}" if error.remedy else ""
+            message = error.message.removeprefix(f"{key}: ")
+            self.problems.add(message + remedy, (*path, *filter(None, more.split("."))))
+            return None
+        return spec
 
     def policies(self, experts: Mapping[str, ExpertSpec]) -> dict[str, PolicySpec]:
         """`auto`, then each named policy with what it shares of the top."""
@@ -181,6 +193,33 @@ class Reader:
                     tier=row.tier,
                     description=row.description,
                 )
+
+    def compile(self, policy: PolicySpec, cards: Mapping[str, Card], tools: Tools) -> None:
+        """Compile a policy that was read without problems, to learn whether it runs."""
+        try:
+            compile_policy(policy, cards, tools)
+        except ConfigError as error:
+            key = error.key or ""
+            remedy = f". {error.remedy}" if error.remedy else ""
+            self.problems.add(error.message.removeprefix(f"{key}: ") + remedy, self.place(policy, key))
+
+    def place(self, policy: PolicySpec, key: str) -> Path:
+        """Where in the file a key of the compiler is: `signals.NAME`, `constraints.2.when`, `decisions.NAME.select`."""
+        own: Path = () if policy.name == DEFAULT_POLICY else ("policies", policy.name)
+        section, _, rest = key.partition(".")
+        if section == "signals":
+            return (*own, section, rest) if self.problems.doc.node((*own, section, rest)) else (section, rest)
+        if section == "constraints":
+            shared = len(self.data.get(section, ())) if own else 0
+            number, *more = rest.split(".")
+            at = int(number)
+            return (*own, section, at - shared, *more) if at >= shared else (section, at, *more)
+        if section == "decisions":
+            for i, decision in enumerate(policy.decisions):
+                for name in (str(i), decision.name):
+                    if rest == name or rest.startswith(f"{name}."):
+                        return (*own, section, i, *filter(None, rest[len(name) :].split(".")))
+        return (*own, section) if section else own
 
     def default_decision(self, experts: Mapping[str, ExpertSpec]) -> DecisionSpec:
         """What holds where the file has no decisions: every expert, the first that can."""

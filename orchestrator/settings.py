@@ -3,11 +3,14 @@
 Every field has a default and a description; both appear in the JSON schema and in docs/policy.md.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from experts.errors import ConfigError
 from experts.spec import Frozen
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -51,11 +54,9 @@ class Server(Frozen):
     workers: int = Field(1, ge=1, le=64, description="processes that answer requests")
     keys: tuple[KeySpec, ...] = Field((), description="keys whose secrets are in the environment")
     hosts: tuple[str, ...] = Field(
-        (), description="Host headers accepted besides loopback's and `host`; `*.example.org` covers subdomains"
+        (), description="further names in Host headers that are answered to, as chat.example.org; * for any"
     )
-    origins: tuple[str, ...] = Field(
-        (), description="Origin headers of web pages that may call, e.g. https://chat.example.org"
-    )
+    origins: tuple[str, ...] = Field((), description="web pages that may call, as https://chat.example.org; * for any")
     drain_s: float = Field(30.0, ge=0, le=3600, description="on SIGTERM, seconds that running answers get to finish")
     max_body_mb: float = Field(32.0, gt=0, le=1024, description="largest request body, in MB; larger: 413")
     max_in_flight: int = Field(1024, ge=1, description="requests at once in each worker; more: 429 with retry-after")
@@ -78,7 +79,7 @@ class Server(Frozen):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if not re.fullmatch(r"https?://[^/\s]+", origin):
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise ValueError(f"{origin!r} is no origin: write scheme and host, e.g. https://chat.example.org")
         return origins
 
@@ -99,6 +100,20 @@ class StoreSettings(Frozen):
         "features", description="what is kept of a request: nothing, its signals and outcome, or its text too"
     )
     retention_days: float | None = Field(30.0, gt=0, description="requests older than this are deleted; null: never")
+
+    def address(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """The database's URL, None for the default file. Raises `ConfigError` where `url_env` names no variable."""
+        return _told(self.url, self.url_env, "store.url_env", environ)
+
+    def redis_address(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Redis's URL, None where there is none. Raises `ConfigError` where `redis_url_env` names no variable."""
+        return _told(self.redis_url, self.redis_url_env, "store.redis_url_env", environ)
+
+    @model_validator(mode="after")
+    def _once(self) -> "StoreSettings":
+        if (self.url and self.url_env) or (self.redis_url and self.redis_url_env):
+            raise ValueError("a URL is written down or in the environment, not both")
+        return self
 
 
 class PoolSettings(Frozen):
@@ -128,3 +143,13 @@ class Embeddings(Frozen):
     """The sentence embedder behind /v1/embeddings and the signals that need it."""
 
     max_inputs: int = Field(2048, ge=1, description="texts in one request to /v1/embeddings")
+
+
+def _told(written: str | None, variable: str | None, key: str, environ: Mapping[str, str]) -> str | None:
+    if variable is None:
+        return written
+    if not environ.get(variable):
+        raise ConfigError(
+            f"the environment variable {variable} is not set", key=key, remedy=f"Set it: export {variable}=…"
+        )
+    return environ[variable]

@@ -10,9 +10,12 @@ records and constraints hold for every call.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from experts.call import Call
-from orchestrator.attempts import Attempts
+
+if TYPE_CHECKING:  # checking a policy file reads Params only: it shall not load HTTP client and pool
+    from orchestrator.attempts import Attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +24,5 @@ class Job:
 
     call: Call
     experts: Sequence[str]
-    attempts: Attempts
+    attempts: "Attempts"
     ask_usage: bool
