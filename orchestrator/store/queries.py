@@ -61,23 +61,18 @@ async def spent_usd(store: Store, key_id: str, since: date | None) -> float:
         return float((await connection.execute(query)).scalar_one())
 
 
-async def purge(store: Store, older_than: datetime) -> int:
+async def purge(store: Store, older_than: datetime, *, rows: int = PURGE_ROWS) -> int:
     """Delete requests that began before `older_than` (aware), with their calls and feedback; totals stay.
 
-    Returns how many. Deletes in small transactions, so that others can write in between.
+    Returns how many. Deletes `rows` of them a transaction, so that others can write in between.
     """
-    old = (
-        sa.select(requests.c.id)
-        .where(requests.c.created_at < older_than)
-        .order_by(requests.c.created_at)
-        .limit(PURGE_ROWS)
-    )
+    old = sa.select(requests.c.id).where(requests.c.created_at < older_than).order_by(requests.c.created_at).limit(rows)
     total = 0
     while True:
         async with store.writing() as connection:
             removed = (await connection.execute(sa.delete(requests).where(requests.c.id.in_(old)))).rowcount
         total += removed
-        if removed < PURGE_ROWS:
+        if removed < rows:
             return total
 
 

@@ -26,6 +26,8 @@ from orchestrator.store.url import default_url, parse, shown
 BUSY_TIMEOUT_S = 5.0
 """How long one statement waits for another process's lock on the SQLite file before it fails (and is tried again)."""
 
+_CONNECT_TIMEOUT_S = 5.0
+_COMMAND_TIMEOUT_S = 60.0
 _WRITE = "madrigal_write"
 _LOCK = 0x6D616472  # "madr": the advisory lock under which PostgreSQL databases are migrated
 
@@ -45,7 +47,7 @@ class Store:
 
         Raises `StoreError` if it cannot be reached or written, or belongs to a newer version.
         """
-        parsed = parse(url or default_url())
+        parsed = parse(default_url() if url is None else url)
         if parsed.get_backend_name() == "sqlite":
             _make_room(Path(parsed.database or ""))
         store = cls(_engine(parsed), shown(parsed))
@@ -124,10 +126,15 @@ def _make_room(file: Path) -> None:
 def _engine(url: URL) -> AsyncEngine:
     options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
     if url.get_backend_name() == "postgresql":
-        # A connection that died while idle is found out before it is used; a server away is noticed in seconds.
-        return create_async_engine(
-            url, pool_pre_ping=True, pool_size=4, connect_args={"timeout": 5, "command_timeout": 60}, **options
-        )
+        dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+        async def connect() -> Any:  # given the whole URL, the driver reads its options as every other client does
+            import asyncpg
+
+            return await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S, command_timeout=_COMMAND_TIMEOUT_S)
+
+        # Pre-ping: a connection that died while idle is found out before it is used.
+        return create_async_engine(url, pool_pre_ping=True, pool_size=4, async_creator=connect, **options)
     engine = create_async_engine(url, pool_size=4, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
     sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -138,7 +145,7 @@ def _to_json(value: Any) -> str:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # a lone surrogate, or an integer beyond 64 bits
-        return json.dumps(value, default=str)
+        return json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:

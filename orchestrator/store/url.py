@@ -6,6 +6,7 @@ with the async driver named (`sqlite+aiosqlite`, `postgresql+asyncpg`).
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from platformdirs import user_data_path
 from sqlalchemy.engine import URL, make_url
@@ -25,7 +26,7 @@ _REMEDY = "Use sqlite:///path/to/file.db or postgresql://user:password@host:5432
 
 def default_url() -> str:
     """The SQLite file in the user's data folder, where no URL was given."""
-    return f"sqlite:///{user_data_path('madrigal') / 'madrigal.db'}"
+    return "sqlite:///" + quote(str(user_data_path("madrigal") / "madrigal.db"))
 
 
 def parse(url: str) -> URL:
@@ -38,7 +39,7 @@ def parse(url: str) -> URL:
     if driver is None:
         raise StoreError(f"the store cannot use {parsed.drivername!r} databases.", remedy=_REMEDY)
     parsed = parsed.set(drivername=driver)
-    return _sqlite(parsed) if driver.startswith("sqlite") else _postgres(parsed)
+    return _sqlite(parsed) if driver.startswith("sqlite") else parsed
 
 
 def shown(url: URL) -> str:
@@ -58,12 +59,6 @@ def _sqlite(url: URL) -> URL:
             remedy="Use sqlite:///relative/path.db or sqlite:////absolute/path.db (four slashes).",
         )
     return url.set(database=str(Path(name).expanduser().absolute()))
-
-
-def _postgres(url: URL) -> URL:
-    # libpq's word, known from every other client; asyncpg takes the same values under another name.
-    mode = url.query.get("sslmode")
-    return url if mode is None else url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 def _redact(url: str) -> str:
