@@ -239,7 +239,7 @@ class Keys:
 
         await key_table.insert(self._required_store(), key, token_hash(token))
         await self._read()
-        return key, token
+        return self._stored[token_hash(token)], token
 
     async def list(self, *, revoked: bool = False) -> "list[Key]":
         """Every key, oldest first, those of the configuration before; with `revoked`, also those no longer in force."""

@@ -193,7 +193,7 @@ def _headers(quota: Quota, meter: _Meter, now: float) -> Mapping[str, str]:
 
 def _duration(seconds: float) -> str:
     """As Go writes durations, which is how OpenAI sends them: `250ms`, `12.5s`, `1m0.5s`. Rounded up."""
-    ms = math.ceil(seconds * 1000 - 1e-3)
+    ms = math.ceil(seconds * 1000 - 0.01)
     if ms < 1000:
         return f"{max(0, ms)}ms"
     minutes, rest = divmod(ms, 60_000)
