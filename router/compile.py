@@ -53,8 +53,9 @@ def constraints(
     for i, spec in enumerate(specs):
         key = f"constraints.{i}"
         if (spec.refuse is None) == (spec.require is None):
+            given = "none" if spec.refuse is None else "both"
             raise ConfigError(
-                f"a constraint has exactly one of refuse and require, this one {'none' if spec.refuse is None else 'both'}",
+                f"a constraint has exactly one of refuse and require, this one {given}",
                 key=key,
                 remedy="Write {when: …, refuse: 'a text'} or {when: …, require: {local: true}}.",
             )

@@ -175,7 +175,7 @@ def confidence(rule: Rule, see: See) -> tuple[float, float]:
 
 
 def because(rule: Rule, see: See) -> str:
-    """Why a rule has the truth it has, naming the parts that settle it: `code is false`, `topic is "law", not "math"`."""
+    """Why a rule has the truth it has, naming the parts that settle it: `code is false and long is true`."""
     truth = compile_rule(rule)(see)
     match rule:
         case And(children) | Or(children):

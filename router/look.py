@@ -31,7 +31,7 @@ class Source:
             raise ExpertError(
                 f"the signal {self.name!r} could not be computed ({self.type}: {type(error).__name__})",
                 code="signal_failed",
-                remedy="The policy says that no request is answered without it; try again, or tell whoever runs this server.",
+                remedy="The policy answers no request without it; try again, or tell whoever runs this server.",
             ) from error
         kind = type(error).__name__
         if kind not in self.told:

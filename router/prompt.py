@@ -7,7 +7,7 @@ It is built for every request, so it copies little and works out the rest when f
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 import orjson
 
@@ -56,7 +56,7 @@ class Prompt:
     tenant: str = ""
     roles: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
-    needs: Mapping[Feature, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
     max_tokens: int | None = None
     max_tokens_param: str = "max_tokens"
     raw_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -160,8 +160,8 @@ class Prompt:
         0.28 per character and 0.30 more per UTF-8 byte beyond one a character: no tokenizer is asked, as each expert
         has its own. Measured as estimate / true count over 75 texts and the five tokenizers named above: 0.88 in the
         median, 0.62 to 1.27 for nine in ten, 0.31 (Armenian) to 1.65 (Russian) at the extremes; English prompts and
-        code 1.11 to 1.23. Where the request gives token ids they are counted; several prompts of one completions request are
-        separate calls, so the longest counts.
+        code 1.11 to 1.23. Where the request gives token ids they are counted; several prompts of one completions
+        request are separate calls, so the longest counts.
         """
         if self.token_counts:
             return max(self.token_counts)
@@ -178,7 +178,7 @@ class Prompt:
         return max(self.token_counts) if self.token_counts else int(self.tokens / OVERESTIMATE)
 
     @cached_property
-    def features(self) -> frozenset[Feature]:
+    def features(self) -> frozenset[str]:
         """The keys of `needs`."""
         return frozenset(self.needs)
 
@@ -192,7 +192,7 @@ def estimate(text: str) -> float:
     return TOKENS_PER_CHARACTER * characters + TOKENS_PER_EXTRA_BYTE * extra
 
 
-def needs(body: Mapping[str, Any], path: Literal["chat/completions", "completions"]) -> dict[Feature, str]:
+def needs(body: Mapping[str, Any], path: Literal["chat/completions", "completions"]) -> dict[str, str]:
     """What a request asks of an engine beyond its text: each feature and the parameter that asks for it."""
     images = audio = 0
     for message in body.get("messages") or ():
@@ -203,7 +203,7 @@ def needs(body: Mapping[str, Any], path: Literal["chat/completions", "completion
     return _needs(body, path == "chat/completions", images > 0, audio > 0)
 
 
-def _needs(body: Mapping[str, Any], chat: bool, images: bool, audio: bool) -> dict[Feature, str]:
+def _needs(body: Mapping[str, Any], chat: bool, images: bool, audio: bool) -> dict[str, str]:
     found: dict[Feature, str] = {"chat": "messages"} if chat else {"completions": "prompt"}
     get = body.get
     if get("tools"):
@@ -243,7 +243,7 @@ def _needs(body: Mapping[str, Any], chat: bool, images: bool, audio: bool) -> di
         found["audio"] = "audio"
     elif "audio" in (get("modalities") or ()):
         found["audio"] = "modalities"
-    return found
+    return cast(dict[str, str], found)
 
 
 def _message(message: Mapping[str, Any]) -> Message:

@@ -1,4 +1,4 @@
-"""The `when:` expression: from text to the tree of `router.tree`. Knows nothing of signals' values; `kleene` weighs them.
+"""The `when:` expression: from text to the tree of `router.tree`. Knows nothing of what signals are worth.
 
     or    = and {"or" and}
     and   = not {"and" not}

@@ -39,18 +39,14 @@ def obstacle(
         param = prompt.needs[lacking]
         return Drop(card.name, "feature", f"it cannot do {lacking}, which {param} asks for", param)
     room = card.capabilities.context_tokens
-    if room is not None and prompt.least_tokens + (prompt.max_tokens or 0) > room:
-        if prompt.least_tokens > room:
-            param = "messages" if "chat" in prompt.needs else "prompt"
-            return Drop(
-                card.name,
-                "context",
-                f"its context holds {room:,} tokens, the prompt has about {prompt.tokens:,}",
-                param,
-            )
-        why = f"its context holds {room:,} tokens, fewer than the prompt's (about {prompt.tokens:,}) and {prompt.max_tokens_param} {prompt.max_tokens:,}"
-        return Drop(card.name, "context", why, prompt.max_tokens_param)
-    return None
+    if room is None or prompt.least_tokens + (prompt.max_tokens or 0) <= room:
+        return None
+    why = f"its context holds {room:,} tokens, the prompt has about {prompt.tokens:,}"
+    if prompt.least_tokens > room:
+        return Drop(card.name, "context", why, "messages" if "chat" in prompt.needs else "prompt")
+    return Drop(
+        card.name, "context", f"{why} and {prompt.max_tokens_param} is {prompt.max_tokens:,}", prompt.max_tokens_param
+    )
 
 
 def barred(card: Card, demands: Sequence[Constraint], allowed: Callable[[str], bool] | None) -> Drop | None:
@@ -89,11 +85,14 @@ def reject(drops: Sequence[Drop], where: str) -> NoReturn:
     furthest = max(_STAGES.index(drop.stage) for drop in drops)
     stage = _STAGES[furthest]
     param = next(drop.param for drop in drops if drop.stage == stage)
-    reasons = "; ".join(f"{drop.expert}: {drop.why}" for drop in drops)
-    message = f"no expert of {where} can answer this request ({reasons})"
+    # What a key may not use it need not hear about either.
+    told = "; ".join(f"{drop.expert}: {drop.why}" for drop in drops if drop.stage != "key")
+    message = f"no expert of {where} can answer this request" + (f" ({told})" if told else "")
     match stage:
         case "key":
-            raise ForbiddenError(message, param="model", remedy="Use a key that may, or another model.")
+            raise ForbiddenError(
+                f"this key may not use {where}", param="model", remedy="Use a key that may, or another model."
+            )
         case "constraint":
             raise ConstraintError(message, remedy="The policy forbids it for this request; another request may pass.")
         case "feature":

@@ -1,4 +1,4 @@
-"""What signals and selectors may be handed beyond the prompt. Knows no implementation: the orchestrator injects them."""
+"""What signals and selectors may be handed beyond the prompt. Knows no implementation: they are injected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -128,9 +128,7 @@ def main() -> None:
             decided[route.decision if route is not None else "?"] += 1
         building += builds
         routing += decides
-        print(
-            f"{name:16s} → {decided.most_common(1)[0][0]:10s} route {quantiles(decides)}   build p50 {statistics.median(builds) * 1e3:.4f} ms"
-        )
+        print(f"{name:16s} → {decided.most_common(1)[0][0]:10s} route {quantiles(decides)}")
     print(f"{'all':16s}   {'':10s} route {quantiles(routing)}")
     print(f"{'':16s}   {'':10s} build {quantiles(building)}")
     t0 = clock()

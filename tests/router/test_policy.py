@@ -183,7 +183,7 @@ async def test_too_long_names_what_to_shorten() -> None:
     with pytest.raises(ContextLengthError) as caught:
         await go(rules, "word " * 5000)
     assert caught.value.param == "messages"
-    with pytest.raises(ContextLengthError, match=r"max_tokens 4,096") as caught:
+    with pytest.raises(ContextLengthError, match=r"max_tokens is 4,096") as caught:
         await go(rules, prompt("hi", max_tokens=4096))
     assert caught.value.param == "max_tokens"
     with pytest.raises(ContextLengthError) as caught:
@@ -196,8 +196,9 @@ async def test_the_error_is_that_of_the_expert_that_came_furthest() -> None:
     rules = policy(decision("rest", None, "a", "b"), experts=(card("a"), card("b", "tools", context=10)))
     with pytest.raises(ContextLengthError):
         await go(rules, prompt("word " * 100, **TOOL))
-    with pytest.raises(UnsupportedError):
+    with pytest.raises(UnsupportedError) as caught:
         await go(rules, prompt("word " * 100, **TOOL), allowed=lambda name: name == "a")
+    assert "b:" not in caught.value.message, "a key need not hear of experts it may not use"
 
 
 async def test_a_key_sees_only_its_models() -> None:
@@ -206,7 +207,7 @@ async def test_a_key_sees_only_its_models() -> None:
     assert names(route) == ["b"]
     assert route.dropped == {"a": "this key may not use it"}
     assert route.permits("a") == "this key may not use it"
-    with pytest.raises(ForbiddenError):
+    with pytest.raises(ForbiddenError, match="this key may not use the decision 'rest'"):
         await go(rules, allowed=lambda name: False)
 
 

@@ -47,6 +47,11 @@ def test_weighted_draws_and_ranks_the_rest_by_weight(point: float, order: str, p
     assert selection.ranking[0].why == f"drawn with a share of {propensity:.3g}"
 
 
+def test_weighted_fallbacks_are_heaviest_first_whatever_their_order() -> None:
+    select = build("weighted", weights={"a": 1, "b": 2, "c": 7})
+    assert [s.expert for s in select(ask(A, B, C, point=0.0)).ranking] == ["a", "c", "b"]
+
+
 def test_weighted_shares_are_those_of_the_candidates() -> None:
     select = build("weighted", weights={"a": 7, "b": 2, "c": 1})
     assert select(ask(B, C)).propensity == pytest.approx(2 / 3)
