@@ -85,7 +85,7 @@ def decisions(
     order = sorted(specs, key=lambda s: (s.tier is None, s.tier or 0, -s.priority))  # stable: then file order
     _reachable(order, at)
     return tuple(
-        Contender(spec, Condition.of(spec.when, known, f"decisions.{at[spec.name]}.when"), place)
+        Contender(spec, Condition.of(spec.when, known, f"decisions.{at[spec.name]}.when"), place, at[spec.name])
         for place, spec in enumerate(order)
     )
 
@@ -97,7 +97,7 @@ def choosers(
     found: dict[str, Chooser] = {}
     for contender in contenders:
         spec, choice = contender.spec, contender.spec.select
-        key = f"decisions.{spec.name}.select"
+        key = f"decisions.{contender.index}.select"
         file = load("router.selectors", choice.type)
         _need(file.NEEDS, tools, f"the selector {choice.type}", key)
         cards = [experts[name] for name in spec.use]

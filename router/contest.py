@@ -60,11 +60,13 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A decision, compiled. `place` is its rank where confidence does not decide: by tier, priority, file order."""
+    """A decision, compiled. `place` is its rank where confidence does not decide: by tier, priority, file order;
+    `index` its place in the file, from 0."""
 
     spec: DecisionSpec
     condition: Condition
     place: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ REST = decision("rest", None, "a")
         (
             [decision("rest", None, "a", select={"type": "weighted", "weights": {"b": 1}})],
             {},
-            "decisions.rest.select",
+            "decisions.0.select",
             "weights are given for b, which the decision does not use",
         ),
         (
