@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 
 from api import admin, chat, feedback, health, models, openapi, route
 from api.edge import App, Edge
@@ -57,8 +56,6 @@ def build(config: Config, *, watch: bool = True) -> App:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for path in chat.PATHS:
-        app.router.routes.append(Route(f"/v1/{path}", chat.Completions(path), name=path))
     for routes in (models.router, route.router, feedback.router, health.router, admin.router):
         app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -71,7 +68,11 @@ def build(config: Config, *, watch: bool = True) -> App:
         service: Service | None = getattr(app.state, "service", None)
         return (service.state.config if service is not None else config).server
 
-    return Edge(app, doors)
+    def service() -> Service:
+        opened: Service = app.state.service
+        return opened
+
+    return Edge(app, doors, {f"/v1/{path}": chat.Completions(path, service) for path in chat.PATHS})
 
 
 async def _known(request: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ Plain ASGI instead of a framework endpoint: nothing may stand between the engine
 Knows nothing of how an answer is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,14 +32,15 @@ _SSE = [
 class Completions:
     """The ASGI application of one of the two paths."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, service: Callable[[], Service]) -> None:
         self._path = path
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise RequestError("use POST", status=405, code="method_not_allowed")
         context: Context = scope["madrigal"]
-        service: Service = scope["app"].state.service
+        service = self._service()
         try:
             key = await service.authenticate(context.headers)
             raw = await read_body(context.headers, receive, service.max_body_bytes)

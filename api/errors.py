@@ -23,7 +23,6 @@ from experts.errors import (
     SourceError,
     StoreError,
 )
-from orchestrator.shared import limit_headers
 
 log = logging.getLogger("madrigal.api")
 
@@ -74,7 +73,7 @@ def headers_of(error: BaseException) -> dict[str, str]:
     """`retry-after` in whole seconds (never sooner than asked), `retry-after-ms`, the key's limits, `www-authenticate`."""
     headers: dict[str, str] = {}
     if isinstance(error, LimitError):
-        headers.update(limit_headers(error))
+        headers.update(error.headers)
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(wait_s)))
@@ -102,10 +101,12 @@ def invalid(error: ValidationError) -> InputError:
 
 
 def _best(error: ValidationError) -> Any:
-    """Of a union's errors the one that got deepest is the one the client meant."""
+    """Of a union's errors the one the client meant: the deepest, and where the type was right before where it was not."""
     errors = error.errors(include_url=False)
     top = errors[0]["loc"][:1]
-    return max((e for e in errors if e["loc"][:1] == top), key=lambda e: len(e["loc"]))
+    return max(
+        (e for e in errors if e["loc"][:1] == top), key=lambda e: (len(e["loc"]), not e["type"].endswith("_type"))
+    )
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -43,7 +43,7 @@ def entries(service: Service) -> list[dict[str, Any]]:
     state = service.state
     told = []
     for name, spec in state.config.policies.items():
-        about = {
+        about: dict[str, Any] = {
             "kind": "policy",
             "description": spec.description or None,
             "decisions": [decision.name for decision in spec.decisions],

@@ -109,13 +109,17 @@ class Client:
         else:
             payload.pop("stream", None)
             payload.pop("stream_options", None)
+        try:
+            data = orjson.dumps(payload)
+        except TypeError as error:
+            raise InputError(f"the request cannot be written as JSON: {error}") from error
         started = time.perf_counter()
         response: aiohttp.ClientResponse | None = None
         limit = endpoint.first_token_timeout_s if call.stream else endpoint.timeout_s
         try:
             async with asyncio.timeout(limit):
                 response = await self._open_session().post(
-                    self._url(endpoint.url, call.path), data=orjson.dumps(payload), headers=_headers(endpoint, headers)
+                    self._url(endpoint.url, call.path), data=data, headers=_headers(endpoint, headers)
                 )
                 if response.status != 200:
                     raise _refused(endpoint, response, await response.content.read(_MAX_ERROR))

@@ -5,29 +5,30 @@ Knows nothing of HTTP. The life of a request is in `orchestrator/engine.py`.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from experts.backends import Site
-from experts.catalog import Catalog
+from experts.catalog import Catalog, Expert
 from experts.client import Client
-from experts.errors import LimitError, MadrigalError
+from experts.errors import ConfigError, LimitError, MadrigalError
 from experts.pool import ExpertStatus, Pool
-from experts.sources import cache_dir
+from experts.sources import default_cache
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
 from orchestrator.keys import Key, Keys
+from orchestrator.settings import StoreSettings
 from orchestrator.shared import MemoryLimits
-from orchestrator.store import queries
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.store import Store
 from orchestrator.telemetry import Reading, Telemetry
 from orchestrator.watch import ConfigWatcher
-from router.policy import Policy, card_of, compile_policy
+from router.card import Card
+from router.policy import Policy, compile_policy
 from router.tools import Tools
 
 log = logging.getLogger("madrigal")
@@ -64,7 +65,7 @@ class Service:
         self.parts = Parts(
             pool=pool,
             client=client,
-            limits=MemoryLimits(spent=self._spent_usd),
+            limits=MemoryLimits(spent=recorder.spent_usd),
             telemetry=self.telemetry,
             put=recorder.put,
             status_of=status_of,
@@ -76,13 +77,13 @@ class Service:
     async def open(cls, config: Config, *, status_of: Callable[[BaseException], int], watch: bool = True) -> "Service":
         """Open the store, start the engines in the background and watch the file. Raises `ConfigError`, `StoreError`."""
         catalog = Catalog.of(config.experts.values())
-        store = await Store.open(config.store.address())
+        store = await Store.open(_store_url(config.store))
         try:
             keys = await Keys.open(store, config.server.keys)
         except BaseException:
             await store.close()
             raise
-        cache = Path(config.pool.cache) if config.pool.cache else cache_dir()
+        cache = Path(config.pool.cache) if config.pool.cache else default_cache()
         logs = Path(config.pool.logs) if config.pool.logs else cache / "logs"
         pool = Pool(catalog, Site(cache=cache, logs=logs))
         recorder = Recorder(store, keep=config.store.keep, retention_days=config.store.retention_days)
@@ -200,10 +201,6 @@ class Service:
             told["config_error"] = str(self.watcher.error)
         return not problems and not self._draining, told
 
-    async def _spent_usd(self, key_id: str, since: date | None) -> float:
-        await self.recorder.flush()
-        return await queries.spent_usd(self.store, key_id, since)
-
     def _readings(self) -> Iterable[Reading]:
         experts = self.pool.status()
         yield (
@@ -280,8 +277,22 @@ def _state(config: Config, catalog: Catalog) -> State:
 
 def compiled(config: Config, catalog: Catalog) -> dict[str, Policy]:
     """Every policy of a configuration, ready to route. Raises `ConfigError`."""
-    cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
+    cards = {name: _card(expert) for name, expert in catalog.items()}
     return {name: compile_policy(spec, cards, Tools()) for name, spec in config.policies.items()}
+
+
+def _card(expert: Expert) -> Card:
+    spec = expert.spec
+    return Card(spec.name, expert.capabilities, spec.price, spec.tags, spec.skills)
+
+
+def _store_url(settings: StoreSettings) -> str | None:
+    if settings.url_env is None:
+        return settings.url
+    url = os.environ.get(settings.url_env)
+    if not url:
+        raise ConfigError(f"the environment variable {settings.url_env} is not set", key="store.url_env")
+    return url
 
 
 def _tell(error: MadrigalError) -> None:

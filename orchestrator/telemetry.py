@@ -61,7 +61,8 @@ class Telemetry:
         )
         self.in_flight = Gauge("madrigal_requests_in_flight", "Requests being answered", registry=registry)
         self._children: dict[tuple[Any, ...], Any] = {}
-        self._tracer = trace.get_tracer("madrigal")
+        configured = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        self._tracer = trace.get_tracer("madrigal") if configured else None
 
     def answered(
         self, operation: str, decision: str, expert: str, outcome: str, total_s: float, first_token_s: float | None
@@ -114,10 +115,11 @@ class Telemetry:
     ) -> Span | None:
         """Begin a span: of a request (its parent is read from the client's `headers`) or of a call (under `parent`).
 
-        Whoever began it ends it, with `end_span`. None, at no cost, where no OpenTelemetry SDK is configured. The span
+        Whoever began it ends it, with `end_span`. None, at no cost, where no OpenTelemetry SDK was configured when this
+        object was made. The span
         is never made current: a stream's generator runs in other contexts than the request that began it.
         """
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        if self._tracer is None:
             return None
         context: Context | None = None
         if headers is not None:

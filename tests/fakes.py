@@ -1,8 +1,9 @@
 """Scripted stand-ins for time, faults and engines. Only what the real thing cannot be made to do on demand."""
 
 import asyncio
+import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -111,6 +112,13 @@ class Upstream:
             usage = {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)}
             await response.write(f"data: {json.dumps({**wire, 'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
+
+
+async def until(check: Callable[[], Awaitable[object] | object], seconds: float = 5.0) -> None:
+    """Wait until `check` says something true; a `TimeoutError` after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not (await told if inspect.isawaitable(told := check()) else told):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def chunks_of(body: bytes) -> list[dict[str, Any]]:

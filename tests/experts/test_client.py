@@ -1,6 +1,5 @@
 """The client against a real HTTP server: answers, faults, abandoned calls, several choices."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +16,7 @@ from experts.errors import (
     InputError,
     StreamCutError,
 )
-from tests.fakes import Upstream, chunks_of, text_of
+from tests.fakes import Upstream, chunks_of, text_of, until
 
 BODY = {"messages": [{"role": "user", "content": "count"}]}
 
@@ -84,9 +83,7 @@ async def test_faults_become_errors_of_the_tree(
     upstream: Upstream, client: Client, model: str, error: type[Exception], stream: bool
 ) -> None:
     with pytest.raises(error) as raised:
-        await client.open(
-            at(upstream, model, first_token_timeout_s=0.2, timeout_s=0.2), chat(stream), [BODY]
-        )
+        await client.open(at(upstream, model, first_token_timeout_s=0.2, timeout_s=0.2), chat(stream), [BODY])
     if error is EngineBusyError:
         assert raised.value.retry_after_s == 1.0  # type: ignore[attr-defined]
 
@@ -120,9 +117,7 @@ async def test_closing_an_unfinished_stream_stops_the_engine(upstream: Upstream,
     async for _ in answer:
         break
     await answer.aclose()
-    async with asyncio.timeout(1):
-        while not upstream.aborted:
-            await asyncio.sleep(0.01)
+    await until(lambda: upstream.aborted, 1)
 
 
 async def test_a_stream_that_outlasts_its_time_is_cut(upstream: Upstream, client: Client) -> None:
@@ -154,9 +149,7 @@ async def test_one_failing_choice_fails_the_answer_and_stops_the_others(upstream
     upstream.script = ["drip", "err-500"]
     with pytest.raises(EngineFaultError):
         await client.open(at(upstream), chat(True), [BODY, BODY])
-    async with asyncio.timeout(1):
-        while not upstream.aborted:
-            await asyncio.sleep(0.01)
+    await until(lambda: upstream.aborted, 1)
 
 
 async def test_an_engine_that_only_streams_still_gives_one_json_body(upstream: Upstream, client: Client) -> None:
