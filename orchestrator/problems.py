@@ -152,7 +152,7 @@ def given(value: Any) -> str:
 
 
 def fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
-    """Names of the fields that a mapping at `loc` inside `model` may have."""
+    """Keys that a mapping at `loc` inside `model` may have."""
     models = {model}
     for part in loc:
         stepped = {
@@ -162,7 +162,7 @@ def fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
             for inner in _models(one.model_fields[part].annotation)
         }
         models = stepped or models  # a list position, or a union's member
-    return {name for one in models for name in one.model_fields}
+    return {field.alias or name for one in models for name, field in one.model_fields.items()}
 
 
 def _models(annotation: Any) -> set[type[BaseModel]]:

@@ -33,11 +33,13 @@ def json_schema() -> dict[str, Any]:
     for package in (SELECTORS, STRATEGIES, PLUGINS):
         full = _branches(package, "type", {}, definitions)
         definitions[_ref(package)] = {"anyOf": [{"enum": _without_needs(package)}, full]}
+    top = {key: schema[key] for key in ("description", "type", "properties", "additionalProperties")}
+    used = _used(top, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Madrigal policy file",
-        **{key: schema[key] for key in ("description", "type", "properties", "additionalProperties")},
-        "$defs": dict(sorted(definitions.items())),
+        **top,
+        "$defs": {name: definitions[name] for name in sorted(used)},
     }
 
 
@@ -98,6 +100,23 @@ def _pointed(value: Any) -> Any:
     if isinstance(value, list):
         return [_pointed(inner) for inner in value]
     return value
+
+
+def _used(value: Any, definitions: Mapping[str, Any]) -> set[str]:
+    """Names of the definitions that `value` leads to."""
+    found: set[str] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            name = str(one.get("$ref", "")).rpartition("/")[2]
+            if name in definitions and name not in found:
+                found.add(name)
+                waiting.append(definitions[name])
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found
 
 
 def _ref(package: str) -> str:

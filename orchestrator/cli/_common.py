@@ -33,7 +33,12 @@ def err() -> "Console":
 
 def emit_json(data: Any) -> None:
     """`data` as JSON on stdout, for programs."""
-    print(json.dumps(data, ensure_ascii=False, indent=2, default=str), file=sys.stdout)
+    sys.stdout.write(json_text(data))
+
+
+def json_text(data: Any) -> str:
+    """`data` as indented JSON with a line break at its end."""
+    return json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n"
 
 
 def table(*columns: str, title: str | None = None) -> Any:

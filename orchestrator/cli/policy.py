@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experts.errors import ConfigError, InputError
-from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, out, table
+from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, json_text, out, table
 
 if TYPE_CHECKING:
     from orchestrator.cases import Outcome
@@ -42,6 +42,28 @@ def schema() -> None:
     from orchestrator.schema import json_schema
 
     emit_json(json_schema())
+
+
+@app.command()
+def reference(
+    update: Annotated[
+        Path | None, typer.Option(help="Folder of policy.md and policy.schema.json, to be brought up to date.")
+    ] = None,
+) -> None:
+    """Print every key of the policy file as Markdown, or bring the documentation up to date with the code."""
+    from orchestrator.reference import reference as written
+    from orchestrator.reference import updated
+    from orchestrator.schema import json_schema
+
+    if update is None:
+        print(written())
+        return
+    page = update / "policy.md"
+    try:
+        page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
+        (update / "policy.schema.json").write_text(json_text(json_schema()), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{page} cannot be brought up to date: {error}") from None
 
 
 @app.command()

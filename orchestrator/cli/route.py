@@ -101,7 +101,13 @@ def _signals(trace: dict[str, Any]) -> list[tuple[str, ...]]:
             rows.append((name, "not needed", "", "", ""))
             continue
         found = signal["label"] if signal["label"] is not None else signal["value"]
-        shown = "" if found is None else found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        shown = (
+            ""
+            if found in (None, [], "")
+            else found
+            if isinstance(found, str)
+            else json.dumps(found, ensure_ascii=False)
+        )
         error = f" (failed: {signal['error']})" if "error" in signal else ""
         rows.append(
             (name, _yes(signal["matched"]), shown + error, f"{signal['confidence']:.3g}", f"{signal['ms']:.3g}")
