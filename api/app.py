@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from api import admin, chat, feedback, health, models, openapi, route
 from api.edge import App, Edge
 from api.errors import RequestError, encode, headers_of, report, status_of
 from experts.errors import InputError, MadrigalError
-from orchestrator.config import Config, load_config
+from orchestrator.config import Config, load_config, served_config
 from orchestrator.service import Service
 from orchestrator.settings import Server
 
@@ -25,16 +24,19 @@ log = logging.getLogger("madrigal")
 
 
 def create_app() -> App:
-    """The application of `madrigal serve`: its configuration's path is in MADRIGAL_CONFIG."""
-    return build(load_config(Path(os.environ["MADRIGAL_CONFIG"])))
+    """The application of `madrigal serve`: its configuration is named in the environment (`served_config`)."""
+    return build(served_config(), load=lambda _: served_config())
 
 
-def build(config: Config, *, watch: bool = True) -> App:
-    """The ASGI application that serves by `config`. Nothing is opened before its lifespan begins."""
+def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] = load_config) -> App:
+    """The ASGI application that serves by `config`. Nothing is opened before its lifespan begins.
+
+    With `watch`, its file is read again by `load` whenever it changes.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = await Service.open(config, status_of=status_of, watch=watch)
+        service = await Service.open(config, status_of=status_of, load=load if watch else None)
         app.state.service = service
         loop = asyncio.get_running_loop()
         if service.watcher is not None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.edge import ClientGone, Context, Receive, Scope, Send, Watch, read_body, respond
+from api.edge import ClientGone, Context, Receive, Scope, Send, Watch, encoded, read_body, respond
 from api.errors import RequestError, encode, invalid, report
 from api.schemas import CHAT, COMPLETION
 from experts.errors import InputError
@@ -69,8 +69,7 @@ async def _answer(service: Service, request: ChatRequest, send: Send) -> None:
 
 async def _stream(reply: Reply, request: ChatRequest, send: Send) -> None:
     """Send the answer's frames as they come; an error after the first byte becomes a frame of its own."""
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in reply.headers.items()]
-    await send({"type": "http.response.start", "status": 200, "headers": [*_SSE, *headers]})
+    await send({"type": "http.response.start", "status": 200, "headers": [*_SSE, *encoded(reply.headers)]})
     try:
         async for block in reply:
             await send({"type": "http.response.body", "body": block, "more_body": True})

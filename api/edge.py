@@ -4,9 +4,11 @@ A plain ASGI wrapper, because it stands in the path of every streamed byte. Know
 """
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -29,12 +31,16 @@ class Doors(Protocol):
         """Address listened on."""
 
     @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+
+    @property
     def hosts(self) -> tuple[str, ...]:
-        """Further names that the Host header may give; `*` for any."""
+        """Further names that the Host header may give; `*.example.org` covers subdomains."""
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Web origins, `https://chat.example`, whose pages may call; `*` for any."""
+        """Web origins, `https://chat.example`, whose pages may call."""
 
 
 @dataclass(slots=True)
@@ -66,7 +72,7 @@ class Edge:
         scope["madrigal"] = Context(request_id, headers)
         doors = self._doors()
         extra = [(b"x-request-id", request_id.encode())]
-        if doors.origins and (origin := headers.get("origin")) and _listed(origin, doors.origins):
+        if (origin := headers.get("origin")) in doors.origins:
             extra += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"*"),
@@ -94,15 +100,12 @@ class Edge:
                 await respond(send_on, status_of(error), encode(error), headers_of(error))
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
     "access-control-allow-headers": "authorization, content-type, *",
     "access-control-max-age": "600",
 }
-
-
-def _listed(value: str, allowed: tuple[str, ...]) -> bool:
-    return "*" in allowed or value in allowed
 
 
 def check_host(headers: Mapping[str, str], doors: Doors) -> None:
@@ -111,8 +114,9 @@ def check_host(headers: Mapping[str, str], doors: Doors) -> None:
     On a loopback address only loopback names and `server.hosts` pass; elsewhere any, unless `server.hosts` is set.
     """
     name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    loopback = doors.host in _LOOPBACK
-    if (loopback and name in _LOOPBACK) or _listed(name, doors.hosts) or (not loopback and not doors.hosts):
+    if name in _LOOPBACK if doors.loopback else (not doors.hosts or name == doors.host):
+        return
+    if any(fnmatchcase(name, pattern.lower()) for pattern in doors.hosts):
         return
     raise RequestError(
         f"this server does not answer to the host {name!r}",
@@ -125,7 +129,7 @@ def check_host(headers: Mapping[str, str], doors: Doors) -> None:
 def check_origin(headers: Mapping[str, str], doors: Doors) -> None:
     """Refuse a web page of another origin: browsers send credentials and loopback requests on its behalf."""
     origin = headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == headers.get("host") or _listed(origin, doors.origins):
+    if origin is None or urlsplit(origin).netloc == headers.get("host") or origin in doors.origins:
         return
     raise RequestError(
         f"pages of the origin {origin[:200]!r} may not call this server",
@@ -135,11 +139,19 @@ def check_origin(headers: Mapping[str, str], doors: Doors) -> None:
     )
 
 
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI has them; what cannot stand in one (names of decisions are free) becomes `?`."""
+    return [
+        (name.encode(), (value if value.isprintable() else _CONTROL.sub("?", value)).encode("latin-1", "replace"))
+        for name, value in headers.items()
+    ]
+
+
 async def respond(
     send: Send, status: int, body: bytes, headers: Mapping[str, str] = {}, kind: str = "application/json"
 ) -> None:
     """Send a whole response."""
-    wire = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    wire = encoded(headers)
     if status != 204:
         wire += [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": wire})

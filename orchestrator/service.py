@@ -5,7 +5,6 @@ Knows nothing of HTTP. The life of a request is in `orchestrator/engine.py`.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,21 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from experts.backends import Site
-from experts.catalog import Catalog, Expert
+from experts.catalog import Catalog
 from experts.client import Client
-from experts.errors import ConfigError, LimitError, MadrigalError
+from experts.errors import LimitError, MadrigalError
 from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
 from orchestrator.keys import Key, Keys
-from orchestrator.settings import StoreSettings
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.store import Store
 from orchestrator.telemetry import Reading, Telemetry
 from orchestrator.watch import ConfigWatcher
-from router.card import Card
+from router.card import card_of
 from router.policy import Policy, compile_policy
 from router.tools import Tools
 
@@ -74,10 +72,19 @@ class Service:
         self.telemetry.read_on_scrape(self._readings)
 
     @classmethod
-    async def open(cls, config: Config, *, status_of: Callable[[BaseException], int], watch: bool = True) -> "Service":
-        """Open the store, start the engines in the background and watch the file. Raises `ConfigError`, `StoreError`."""
+    async def open(
+        cls,
+        config: Config,
+        *,
+        status_of: Callable[[BaseException], int],
+        load: Callable[[Path], Config] | None = None,
+    ) -> "Service":
+        """Open the store and start the engines in the background; with `load`, watch the configuration's file.
+
+        Raises `ConfigError`, `StoreError`.
+        """
         catalog = Catalog.of(config.experts.values())
-        store = await Store.open(_store_url(config.store))
+        store = await Store.open(config.store.address())
         try:
             keys = await Keys.open(store, config.server.keys)
         except BaseException:
@@ -93,8 +100,8 @@ class Service:
         keys.start()
         recorder.start()
         await pool.start()
-        if watch:
-            service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell)
+        if load is not None:
+            service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell, load=load)
             service._spawn(service.watcher.run())
         return service
 
@@ -277,22 +284,8 @@ def _state(config: Config, catalog: Catalog) -> State:
 
 def compiled(config: Config, catalog: Catalog) -> dict[str, Policy]:
     """Every policy of a configuration, ready to route. Raises `ConfigError`."""
-    cards = {name: _card(expert) for name, expert in catalog.items()}
+    cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
     return {name: compile_policy(spec, cards, Tools()) for name, spec in config.policies.items()}
-
-
-def _card(expert: Expert) -> Card:
-    spec = expert.spec
-    return Card(spec.name, expert.capabilities, spec.price, spec.tags, spec.skills)
-
-
-def _store_url(settings: StoreSettings) -> str | None:
-    if settings.url_env is None:
-        return settings.url
-    url = os.environ.get(settings.url_env)
-    if not url:
-        raise ConfigError(f"the environment variable {settings.url_env} is not set", key="store.url_env")
-    return url
 
 
 def _tell(error: MadrigalError) -> None:
