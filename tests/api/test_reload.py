@@ -1,0 +1,82 @@
+"""Reload: a valid file takes over without losing a request, an invalid one changes nothing."""
+
+import asyncio
+from pathlib import Path
+
+from tests.fakes import Upstream, text_of, until
+from tests.serving import serving
+
+ONE = """
+experts:
+  a: {{backend: openai, url: "{url}", model: {model}}}
+decisions:
+  - {{name: {name}, use: [a]}}
+store: {{url: "sqlite:///{folder}/test.db"}}
+"""
+
+
+def text(upstream: Upstream, folder: Path, name: str, model: str = "ok") -> str:
+    return ONE.format(url=upstream.url, model=model, name=name, folder=folder)
+
+
+async def test_a_new_policy_is_taken_up_while_running(tmp_path: Path) -> None:
+    async with (
+        Upstream().running() as upstream,
+        serving(text(upstream, tmp_path, "old"), tmp_path, watch=True) as served,
+    ):
+        assert (await served.chat()).headers["x-madrigal-decision"] == "old"
+        (tmp_path / "madrigal.yaml").write_text(text(upstream, tmp_path, "new"))
+
+        async def new() -> bool:
+            return (await served.chat()).headers["x-madrigal-decision"] == "new"
+
+        await until(new, 5)
+
+
+async def test_an_invalid_file_is_reported_and_the_old_one_keeps_serving(tmp_path: Path) -> None:
+    async with (
+        Upstream().running() as upstream,
+        serving(text(upstream, tmp_path, "old"), tmp_path, watch=True) as served,
+    ):
+        (tmp_path / "madrigal.yaml").write_text(text(upstream, tmp_path, "new") + "nonsense: 1\n")
+
+        async def told() -> bool:
+            return "config_error" in (await served.http.get("/ready")).json()
+
+        await until(told, 5)
+        error = (await served.http.get("/ready")).json()["config_error"]
+        assert "madrigal.yaml:7:1" in error and "nonsense" in error
+        assert (await served.chat()).headers["x-madrigal-decision"] == "old"
+        assert await served.counted("madrigal_config_valid{") and await served.counted("} 0.0")
+
+
+async def test_reloading_under_load_loses_no_request(tmp_path: Path) -> None:
+    """Experts come, change and go while streams run and requests arrive."""
+    async with Upstream().running() as upstream, serving(text(upstream, tmp_path, "p0"), tmp_path) as served:
+        statuses: list[int] = []
+        said: list[str] = []
+        stop = False
+
+        async def ask() -> None:
+            while not stop:
+                answer = await served.chat(stream=True)
+                statuses.append(answer.status_code)
+                said.append(text_of(answer.content))
+
+        askers = [asyncio.ensure_future(ask()) for _ in range(8)]
+        from orchestrator.config import parse_config
+
+        for turn in range(15):
+            model = "ok" if turn % 2 else "slow-5"
+            new = (
+                text(upstream, tmp_path, f"p{turn}", model)
+                .replace("  a:", f"  a{turn % 3}:")
+                .replace("[a]", f"[a{turn % 3}]")
+            )
+            await served.service.reload(parse_config(new, "madrigal.yaml"))
+            seen = len(statuses)
+            await until(lambda seen=seen: len(statuses) > seen + 8)
+        stop = True
+        await asyncio.gather(*askers)
+        assert set(statuses) == {200}
+        assert set(said) == {" one two three"}
