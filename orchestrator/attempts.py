@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from experts.adapted import Adapted
 from experts.breaker import outcome_of
 from experts.call import Answer, Call, Usage
 from experts.client import Client, is_retryable
@@ -136,7 +137,8 @@ class Attempts:
             answer = await self._client.open(
                 endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
             )
-            held.hold(lease, answer)
+            adapt = lease.backend.adapt(call)
+            held.hold(lease, answer if adapt is None else Adapted(answer, adapt))
             return held
         except BaseException as error:
             held.end(lease, error)

@@ -5,7 +5,7 @@ to start. Its life: `engine(spec, site)` → `start()` → calls through `expert
 The shaping of a call (`bodies`) runs in the API worker; only `engine` runs where the pool lives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,4 +60,10 @@ class Backend(Protocol):
 
         Raises `UnsupportedError` naming the parameter for what this engine cannot do, `InputError` for what it
         would misread. `model`, `stream` and `stream_options` are set by the client, not here.
+        """
+
+    def adapt(self, call: Call) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        """What turns each JSON object of the answer (a stream's chunks in their order) into OpenAI's words.
+
+        None where nothing is to be done: then bytes go through as they came.
         """

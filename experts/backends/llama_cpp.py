@@ -14,6 +14,7 @@ from pydantic import Field
 
 from experts.backends import Site
 from experts.backends._gguf import metadata
+from experts.backends._llama_answers import adapt
 from experts.backends._llama_bodies import TOOL_CHOICE, bodies
 from experts.backends._secret import Secret
 from experts.call import Endpoint
@@ -22,7 +23,7 @@ from experts.process import Child, log_file
 from experts.sources import pull, revision
 from experts.spec import Capabilities, ExpertSpec, Feature, Frozen
 
-__all__ = ["Params", "bodies", "capabilities", "concurrency", "engine"]
+__all__ = ["Params", "adapt", "bodies", "capabilities", "concurrency", "engine"]
 
 _ALL: frozenset[Feature] = frozenset(get_args(Feature))
 _FEATURES = _ALL - {"images", "audio", "echo", "suffix", "best_of", "web_search"}

@@ -1,0 +1,52 @@
+"""An answer whose every JSON object is put into OpenAI's words on its way. Parses every frame: not the fast path."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from experts.call import Answer, Usage
+from experts.stream import frame
+
+
+class Adapted:
+    """`answer`, with `adapt` applied to its body or to each of its chunks."""
+
+    def __init__(self, answer: Answer, adapt: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._answer = answer
+        self._adapt = adapt
+
+    @property
+    def expert(self) -> str:
+        return self._answer.expert
+
+    @property
+    def model(self) -> str:
+        return self._answer.model
+
+    @property
+    def usage(self) -> Usage:
+        return self._answer.usage
+
+    @property
+    def finish(self) -> Mapping[int, str]:
+        return self._answer.finish
+
+    @property
+    def first_token_s(self) -> float | None:
+        return self._answer.first_token_s
+
+    async def read(self) -> bytes:
+        return orjson.dumps(self._adapt(orjson.loads(await self._answer.read())))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for block in self._answer:
+            parts = block.split(b"\n\n")
+            yield b"".join(
+                frame(self._adapt(orjson.loads(part[6:]))) if part.startswith(b"data: {") else part + b"\n\n"
+                for part in parts
+                if part
+            )
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
