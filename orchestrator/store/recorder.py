@@ -43,7 +43,7 @@ class Recorder:
         *,
         keep: Keep = "features",
         retention_days: float | None = 30.0,
-        interval_s: float = 0.25,
+        interval_s: float = 0.5,
         batch: int = 500,
         capacity: int = 10_000,
         clock: Callable[[], float] = time.time,
