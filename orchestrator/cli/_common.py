@@ -50,3 +50,8 @@ def table(*columns: str, title: str | None = None) -> Any:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

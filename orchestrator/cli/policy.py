@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experts.errors import ConfigError, InputError
-from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, json_text, out, table
+from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, count, emit_json, json_text, out, table
 
 if TYPE_CHECKING:
     from orchestrator.cases import Outcome
@@ -31,8 +31,8 @@ def check(
     rows = sum(len(policy.decisions) for policy in config.policies.values())
     signals = {signal.name for policy in config.policies.values() for signal in policy.signals}
     print(
-        f"{file}: valid: {_count(len(config.experts), 'expert')}, {_count(len(signals), 'signal')}, "
-        f"{_count(rows, 'decision')} in {_count(len(config.policies), 'policy', 'policies')}; hash {config.policy_hash}"
+        f"{file}: valid: {count(len(config.experts), 'expert')}, {count(len(signals), 'signal')}, "
+        f"{count(rows, 'decision')} in {count(len(config.policies), 'policy', 'policies')}; hash {config.policy_hash}"
     )
 
 
@@ -104,7 +104,7 @@ def test(
         )
     else:
         _show(outcomes)
-        print(f"{len(outcomes) - len(missed)} of {_count(len(outcomes), 'case')} as expected")
+        print(f"{len(outcomes) - len(missed)} of {count(len(outcomes), 'case')} as expected")
     if missed:
         raise typer.Exit(1)
 
@@ -120,7 +120,3 @@ def _show(outcomes: "list[Outcome]") -> None:
             str(one.line), mark, Text(shown), Text(one.decision), Text(one.expert or "–"), Text("; ".join(one.misses))
         )
     out().print(made)
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experts.errors import ConfigError, InputError, MadrigalError
+from experts.errors import ConfigError, InputError
 from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, err
 
 if TYPE_CHECKING:
@@ -40,23 +40,25 @@ def serve(
 
             pull_missing(settings, err())
         address, number = door.getsockname()[:2]
-        # The app must know the port that was found, and reload must not think that the file changed it.
-        os.environ["MADRIGAL_PORT"] = str(number)
+        if number != settings.server.port:  # 0 was asked for: what was found holds, also when the file is read again
+            os.environ["MADRIGAL_PORT"] = str(number)
         _run(settings, door, banner(settings, url_of(address, number), keyed=keyed))
 
 
 def banner(config: "Config", url: str, *, keyed: bool = False) -> str:
     """What a newcomer needs once the server runs: its URL, a line to try, and the policy in use."""
     policy = config.policies["auto"]
-    width = max(len(name) for name in (*config.experts, *(d.name for d in policy.decisions)))
+    names = [*config.experts, *(c.name for c in policy.constraints), *(d.name for d in policy.decisions)]
+    width = max(map(len, names))
     lines = [f"Madrigal serves {url}", ""]
     header = ' -H "authorization: Bearer $MADRIGAL_API_KEY"' if keyed else ""
     body = f'{{"model": "auto", "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
     lines += [f"  curl {url}/v1/chat/completions{header} -H 'content-type: application/json' -d '{body}'", ""]
     lines.append(f"Policy {config.file} ({config.policy_hash})")
     for constraint in policy.constraints:
-        effect = "refuse" if constraint.refuse is not None else "require"
-        lines.append(f"  {'always':<{width}}  when {constraint.when}: {effect}")
+        demanded = constraint.require.model_dump(exclude_defaults=True) if constraint.require else {}
+        effect = f"only {', '.join(demanded)}" if demanded else "refused"
+        lines.append(f"  {constraint.name:<{width}}  when {' '.join(constraint.when.split())}: {effect}")
     for decision in policy.decisions:
         when = f"when {' '.join(decision.when.split())}" if decision.when else "otherwise"
         how = "" if decision.strategy.type == "single" else f" by {decision.strategy.type}"
@@ -180,8 +182,6 @@ def _run(config: "Config", door: socket.socket, told: str) -> None:
         server.run(sockets=[door])
     except KeyboardInterrupt:  # uvicorn has stopped gracefully by now
         return
-    except MadrigalError:
-        raise
     if not server.started:
         sys.exit(2)
 
