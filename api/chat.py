@@ -1,19 +1,17 @@
-"""`POST /v1/chat/completions` and `/v1/completions`: bytes in, bytes out.
-
-Plain ASGI instead of a framework endpoint: nothing may stand between the engine's frames and the client's socket.
-Knows nothing of how an answer is made.
-"""
+"""`POST /v1/chat/completions` and `/v1/completions`: bytes in, bytes out. Knows nothing of how an answer is made."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.edge import ClientGone, Context, Receive, Scope, Send, Watch, encoded, read_body, respond
-from api.errors import RequestError, encode, invalid, report
+from api.answer import serve
+from api.edge import Context, Receive, Scope, Send
+from api.errors import encode, invalid
 from api.schemas import CHAT, COMPLETION
 from experts.errors import InputError
-from orchestrator.engine import Reply, answer
+from orchestrator.engine import Reply
 from orchestrator.keys import Key
 from orchestrator.request import ChatRequest
 from orchestrator.service import Service
@@ -22,11 +20,6 @@ Path: TypeAlias = Literal["chat/completions", "completions"]
 PATHS: tuple[Path, ...] = ("chat/completions", "completions")
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {"chat/completions": CHAT, "completions": COMPLETION}
-_SSE = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class Completions:
@@ -37,47 +30,32 @@ class Completions:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise RequestError("use POST", status=405, code="method_not_allowed")
-        context: Context = scope["madrigal"]
-        service = self._service()
-        try:
-            key = await service.authenticate(context.headers)
-            raw = await read_body(context.headers, receive, service.max_body_bytes)
-            request = parse(raw, self._path, key, context, trace_needs_role=service.keys.required)
-            async with Watch(receive):
-                await _answer(service, request, send)
-        except ClientGone:
-            return
+        await serve(self._service(), scope, receive, send, self._parse)
+
+    def _parse(self, raw: bytes, key: Key, context: Context, trace_needs_role: bool) -> "AsItComes":
+        return AsItComes(parse(raw, self._path, key, context, trace_needs_role=trace_needs_role))
 
 
-async def _answer(service: Service, request: ChatRequest, send: Send) -> None:
-    with service.place() as state:
-        reply = await answer(state, service.parts, request)
-        error: BaseException | None = None
-        try:
-            if request.stream:
-                await _stream(reply, request, send)
-            else:
-                await respond(send, 200, await reply.read(), reply.headers)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            await reply.close(error)
+@dataclass(frozen=True, slots=True)
+class AsItComes:
+    """The dialect that the engine speaks itself: nothing is changed, so nothing is parsed."""
 
+    request: ChatRequest
 
-async def _stream(reply: Reply, request: ChatRequest, send: Send) -> None:
-    """Send the answer's frames as they come; an error after the first byte becomes a frame of its own."""
-    await send({"type": "http.response.start", "status": 200, "headers": [*_SSE, *encoded(reply.headers)]})
-    try:
-        async for block in reply:
-            await send({"type": "http.response.body", "body": block, "more_body": True})
-    except Exception as error:
-        report(error, request.id, request.path)
-        reply.fail(error)
-        await send({"type": "http.response.body", "body": b"data: " + encode(error) + b"\n\n", "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    def whole(self, body: bytes) -> bytes:
+        """The engine's body."""
+        return body
+
+    def frames(self, reply: Reply) -> Reply:
+        """The engine's frames."""
+        return reply
+
+    def failed(self, error: Exception) -> bytes:
+        """One frame that holds the error, and no finish reason."""
+        return b"data: " + encode(error) + b"\n\n"
+
+    def retell(self, error: Exception) -> None:
+        """The parameters are ours already."""
 
 
 def parse(
