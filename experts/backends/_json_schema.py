@@ -6,6 +6,7 @@ Schema and says nothing: there, only what is known to be enforced passes. Knows 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -76,8 +77,9 @@ def answer_grammar(schema: Any, *, param: str = "response_format") -> str:
     grammar = f"%llguidance {{}}\nstart: %json {json.dumps(schema)}"
     fault = LLMatcher.validate_grammar(grammar)
     if fault:
-        reason = fault.split("\n", 1)[0].partition("failed to compile JSON schema: ")[2] or fault.split("\n", 1)[0]
-        raise _refused(param, _place_of(schema, reason), reason)
+        said = fault.partition("failed to compile JSON schema: ")[2] or fault
+        lines = [line.strip() for line in said.splitlines() if not re.match(r" *(\d+ \||\^+$)", line)]
+        raise _refused(param, _place_of(schema, " ".join(lines)), "; ".join(line.rstrip(":") for line in lines if line))
     return grammar
 
 

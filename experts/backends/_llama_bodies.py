@@ -56,7 +56,7 @@ def _lengths(body: dict[str, Any], chat: bool) -> None:
     if not chat:
         body.setdefault("max_tokens", 16)  # OpenAI's default; llama.cpp's is until the context is full
     stop = body.get("stop")
-    if stop is not None and (stop == "" or "" in stop):
+    if stop == "" or (isinstance(stop, list) and "" in stop):
         raise InputError("stop must hold no empty string: every answer would end before it begins", param="stop")
 
 
