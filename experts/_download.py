@@ -13,7 +13,7 @@ import httpx
 from experts.errors import SourceError
 
 _CHUNK = 1 << 20
-_CUTS = 5
+_CUTS = 4
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
@@ -27,7 +27,7 @@ async def download(
 ) -> None:
     """Fetch `url` into `target`, which is there only once it is whole and, where `sha256` is given, right.
 
-    What has arrived is kept in `target.part` when the connection is cut: this call resumes it up to five times while
+    What has arrived is kept in `target.part` when the connection is cut: this call resumes it a few times while
     more arrives, a later call goes on from there. Raises `SourceError`; on a wrong hash nothing is kept. The caller
     sees to it that nobody else writes the same target. `progress` gets bytes so far and in total.
     """
