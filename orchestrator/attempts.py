@@ -6,6 +6,7 @@ Every strategy calls experts through `Attempts`. Knows nothing of how experts we
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from experts.adapted import Adapted
@@ -133,6 +134,8 @@ class Attempts:
             attempt.waited_s = time.perf_counter() - started
             endpoint = lease.endpoint
             attempt.revision = endpoint.revision
+            if lease.expert.spec.system_prompt:
+                call = _instructed(call, lease.expert.spec.system_prompt)
             bodies = lease.backend.bodies(call, endpoint)
             answer = await self._client.open(
                 endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
@@ -229,6 +232,14 @@ class _Held:
             },
             attempt.error,
         )
+
+
+def _instructed(call: Call, system_prompt: str) -> Call:
+    """The call with the expert's own system prompt, where it is a chat without one."""
+    messages = call.body.get("messages")
+    if messages is None or any(message.get("role") in ("system", "developer") for message in messages):
+        return call
+    return replace(call, body={**call.body, "messages": [{"role": "system", "content": system_prompt}, *messages]})
 
 
 def _all_failed(failed: Mapping[str, MadrigalError]) -> MadrigalError:
