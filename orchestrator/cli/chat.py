@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -117,22 +117,30 @@ def _converse(talk: Talk, *, decision: bool) -> None:
         import readline  # noqa: F401 - gives input() history and editing
 
         remarks.print(f"[bold]{talk.model}[/] at {talk.client.base_url}  [dim]{HELP}[/]")
-    failed = False
     while (line := _read(typed)) is not None:
-        if not line.strip():
+        try:
+            ended = _turn(talk, line, console, remarks, decision=decision)
+        except KeyboardInterrupt:  # beside the answer itself
+            if not typed:
+                raise
             continue
+        if ended == "quit":
+            return
+        if ended == "failed" and not typed:
+            raise typer.Exit(2)
+
+
+def _turn(talk: Talk, line: str, console: Any, remarks: Any, *, decision: bool) -> Literal["quit", "failed", "done"]:
+    """Do what one line asks: `quit`, `failed` or `done`."""
+    try:
         if line.startswith("/"):
-            try:
-                if not _command(talk, line):
-                    break
-            except MadrigalError as error:
-                remarks.print(f"error: {error}", markup=False)
-            continue
-        failed = not _answer(talk, line, console, remarks, decision=decision)
-        if failed and not typed:
-            break
-    if failed and not typed:
-        raise typer.Exit(2)
+            return "done" if _command(talk, line) else "quit"
+        if line.strip():
+            _answer(talk, line, console, remarks, decision=decision)
+    except MadrigalError as error:
+        remarks.print(f"error: {error}", markup=False)
+        return "failed"
+    return "done"
 
 
 def _read(typed: bool) -> str | None:
@@ -149,8 +157,8 @@ def _read(typed: bool) -> str | None:
     return line.rstrip("\n") if line else None
 
 
-def _answer(talk: Talk, line: str, console: Any, remarks: Any, *, decision: bool) -> bool:
-    """Show one answer; False after an error, which is shown too."""
+def _answer(talk: Talk, line: str, console: Any, remarks: Any, *, decision: bool) -> None:
+    """Show one answer. Raises `MadrigalError` where there is none."""
     answer = talk.ask(line)
     try:
         for delta in answer:
@@ -160,13 +168,9 @@ def _answer(talk: Talk, line: str, console: Any, remarks: Any, *, decision: bool
         answer.close()
         console.out(" …")
         remarks.print("[dim]stopped[/]")
-        return True
-    except MadrigalError as error:
-        remarks.print(f"error: {error}", markup=False)
-        return False
+        return
     if decision:
         remarks.print(talk.footer(), style="dim", markup=False)
-    return True
 
 
 def _command(talk: Talk, line: str) -> bool:

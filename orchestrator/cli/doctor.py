@@ -207,7 +207,7 @@ def _store(config: "Config") -> Finding:
     if url.get_backend_name() == "sqlite":
         file = Path(str(url.database))
         there = next(folder for folder in (file, *file.absolute().parents) if folder.exists())
-        if not os.access(there, os.W_OK):
+        if not os.access(there, os.W_OK) or not (there.is_dir() or there == file):
             return Finding("store", "fail", f"{file} cannot be written", "Name another: store.url.")
         return Finding("store", "ok", shown(url))
     return _postgres(url.host or "localhost", url.port or 5432, shown(url))
