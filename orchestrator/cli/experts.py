@@ -86,13 +86,13 @@ def pull_all(specs: Sequence["ExpertSpec"], cache: Path, console: "Console") -> 
     for spec in specs:
         if spec.source is None:
             continue
-        with _shown(console) as report:
+        with shown(console) as report:
             path = asyncio.run(fetch(spec.source, cache, sha256=spec.sha256, progress=report))
         yield spec, path
 
 
 @contextmanager
-def _shown(console: "Console") -> Iterator["Report"]:
+def shown(console: "Console") -> Iterator["Report"]:
     """A progress bar (MB, rate, time left), or a line now and then where stderr is no terminal."""
     if not console.is_terminal:
         yield _Lines(console)

@@ -175,7 +175,9 @@ def _run(config: "Config", door: socket.socket, told: str) -> None:
     )
     try:
         if config.server.workers > 1:
-            print(f"{told}\n\n{config.server.workers} workers", flush=True)
+            print(
+                f"{told}\n\n{config.server.workers} workers: each runs engines and counts limits of its own", flush=True
+            )
             Multiprocess(settings, sockets=[door]).run()
             return
         server = Server(settings)

@@ -1,5 +1,6 @@
 """The commands that need no server, as a user types them."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from experts.sources import Progress
 from orchestrator.cli import build
+from orchestrator.cli.experts import shown
 
 COMMAND = Path(sys.executable).with_name("madrigal")
 POLICY = """\
@@ -232,6 +236,33 @@ def test_experts_list(policy: Path):
     assert (coder["name"], coder["pulled"], coder["local"], coder["price"]["output"]) == ("coder", None, False, 2.0)
     assert (general["pulled"], general["bytes"], general["context_tokens"]) == (True, 2_000_000, 4096)
     assert "2 MB" in madrigal("experts", "list", "--config", policy).stdout
+
+
+def test_a_source_that_was_pulled_is_found_without_network(policy: Path, tmp_path: Path):
+    policy.write_text(
+        f"pool: {{cache: {tmp_path}}}\nexperts: {{a: {{source: 'pypi:Some_Model==1.0'}}, b: {{source: 'https://x/y.gguf'}}}}"
+    )
+    pulled = tmp_path / "pypi" / "some-model-1.0"
+    pulled.mkdir(parents=True)
+    (pulled / "model.gguf").write_bytes(b"xyz")
+    (pulled / ".whole").touch()
+    a, b = json.loads(madrigal("experts", "list", "--json", "--config", policy).stdout)
+    assert (a["path"], a["bytes"]) == (str(pulled / "model.gguf"), 3)
+    assert (b["pulled"], b["path"]) == (False, None)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_source_and_size(terminal: bool):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
+    with shown(console) as report:
+        report(Progress("pypi:m==1", "resolve"))
+        for done in range(101):
+            report(Progress("pypi:m==1", "download", done * 1_000_000, 100_000_000))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "download pypi:m==1" in told
+    assert "100.0/100.0 MB" in told if terminal else "download pypi:m==1 50 of 100 MB\n" in told
+    if not terminal:
+        assert told.count("\n") == 12
 
 
 def test_experts_pull(policy: Path):

@@ -190,7 +190,7 @@ def test_a_mistake_and_its_place(old: str, new: str, at: str, told: str):
             "server.keys: two keys are named 'a'",
         ),
         ("store: {keep: all}", "all", "store.keep: must be 'none', 'features' or 'text'; 'all' was given"),
-        ("store: {url: a, url_env: B}", "{url:", "store: a URL is written down or in the environment, not both"),
+        ("store: {url: a, url_env: B}", "{url:", "store: the URL is written down or in the environment, not both"),
         (
             "server: {origins: [chat.example.org]}",
             "[chat.example.",
@@ -198,6 +198,7 @@ def test_a_mistake_and_its_place(old: str, new: str, at: str, told: str):
         ),
         ("experts: {}", "{", "experts: at least 1 is needed; 0 given"),
         ("decisions: []", "[", "decisions: at least 1 is needed; 0 given"),
+        ("experts: {a: {slots: 2}}", "{slots:", "experts.a: key 'source' is missing. As in source: "),
         ("experts: [general]", "[general", "experts: must be a mapping of keys to values; a list was given"),
         ("experts: {general: }", "", "experts.general: must be a mapping such as {source: …}; nothing was given"),
         ("- a\n- b", "-", "must be a mapping of keys to values; a list was given"),
@@ -310,10 +311,10 @@ def test_the_hash_is_the_same_in_every_process():
 
 
 def test_urls_with_passwords_come_from_the_environment():
-    config = parse_config("store: {url_env: DB, redis_url_env: CACHE}", "m.yaml")
+    config = parse_config("store: {url_env: DB}", "m.yaml")
     assert config.store.address({"DB": "postgresql://u:p@h/n"}) == "postgresql://u:p@h/n"
-    with pytest.raises(ConfigError, match="the environment variable CACHE is not set"):
-        config.store.redis_address({})
+    with pytest.raises(ConfigError, match="the environment variable DB is not set"):
+        config.store.address({})
 
 
 def test_host_and_port_of_the_command_line(tmp_path: Path):

@@ -81,7 +81,7 @@ def test_the_example_with_everything_has_every_key():
         "a key": _keys("KeySpec") - set(EVERYTHING["server"]["keys"][0]),
         "limits": _keys("Limits") - set(EVERYTHING["server"]["keys"][0]["limits"]),
         "server": _keys("Server") - set(EVERYTHING["server"]),
-        "store": _keys("StoreSettings") - {"url_env", "redis_url"} - set(EVERYTHING["store"]),
+        "store": _keys("StoreSettings") - {"url_env"} - set(EVERYTHING["store"]),
         "pool": _keys("PoolSettings") - set(EVERYTHING["pool"]),
         "fallback": _keys("Fallback") - set(EVERYTHING["fallback"]),
         "embeddings": _keys("Embeddings") - set(EVERYTHING["embeddings"]),
