@@ -173,7 +173,8 @@ async def test_chat_without_a_server(tmp_path: Path):
 async def test_chat_with_a_model_that_is_not_there(tmp_path: Path):
     async with Upstream().running() as upstream, served(policy(tmp_path, upstream.url)) as (_, url):
         code, _, err = await run("chat", "--url", url, "--model", "nope")
-        assert (code, err) == (2, "error: the server has no model 'nope'.\nIt has: auto, coder.\n")
+        assert code == 2
+        assert err.startswith("error: the server has no model 'nope'.\nIt has: auto, coder")
         code, _, err = await run("chat", "--url", "not a url")
         assert code == 2
 
