@@ -1,5 +1,6 @@
 """What the routes need of a request: the service and the caller's key. Knows nothing of what the routes do."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request
@@ -7,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.edge import ClientGone, read_body
 from api.errors import RequestError, invalid
+from experts.errors import InputError
 from orchestrator.keys import Key
 from orchestrator.service import Service
 
@@ -26,8 +28,10 @@ ServiceOf: TypeAlias = Annotated[Service, Depends(service_of)]
 KeyOf: TypeAlias = Annotated[Key, Depends(key_of)]
 
 
-async def body_of(request: Request, adapter: TypeAdapter[Any]) -> Any:
-    """The request's JSON body, checked by `adapter`. Raises `InputError` naming the field."""
+async def body_of(
+    request: Request, adapter: TypeAdapter[Any], tell: Callable[[ValidationError], InputError] = invalid
+) -> Any:
+    """The request's JSON body, checked by `adapter`. Raises the `InputError` that `tell` makes of what is wrong."""
     headers = request.scope["madrigal"].headers
     try:
         raw = await read_body(headers, request.receive, service_of(request).max_body_bytes)
@@ -36,4 +40,4 @@ async def body_of(request: Request, adapter: TypeAdapter[Any]) -> Any:
     try:
         return adapter.validate_json(raw)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise tell(error) from None

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import admin, chat, feedback, health, models, openapi, route
+from api import admin, chat, embeddings, feedback, health, models, openapi, responses, route
 from api.edge import App, Edge
 from api.errors import RequestError, encode, headers_of, report, status_of
 from experts.errors import InputError, MadrigalError
@@ -58,7 +58,7 @@ def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] 
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for routes in (models.router, route.router, feedback.router, health.router, admin.router):
+    for routes in (models.router, embeddings.router, route.router, feedback.router, health.router, admin.router):
         app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -74,7 +74,9 @@ def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] 
         opened: Service = app.state.service
         return opened
 
-    return Edge(app, doors, {f"/v1/{path}": chat.Completions(path, service) for path in chat.PATHS})
+    direct: dict[str, App] = {f"/v1/{path}": chat.Completions(path, service) for path in chat.PATHS}
+    direct["/v1/responses"] = responses.Responses(service)
+    return Edge(app, doors, direct)
 
 
 async def _known(request: Request, error: Exception) -> Response:

@@ -8,13 +8,14 @@ from api.access import KeyOf, ServiceOf
 from experts.errors import NotFoundError
 from orchestrator.keys import Key
 from orchestrator.service import Service
+from router.embed import DIMENSIONS, MAX_TOKENS, MODEL
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models")
 async def list_models(service: ServiceOf, key: KeyOf) -> dict[str, Any]:
-    """Every model this key may name: `auto` and the other policies first, then the experts."""
+    """Every model this key may name: `auto` and the other policies first, then the experts, last the embedder."""
     return {"object": "list", "data": [entry for entry in entries(service) if key.may_use(entry["id"])]}
 
 
@@ -65,6 +66,15 @@ def entries(service: Service) -> list[dict[str, Any]]:
             "price": expert.spec.price.model_dump(),
         }
         told.append(_entry(name, state.created, expert.spec.backend, about))
+    about = {
+        "kind": "embedder",
+        "description": "Sentence embeddings: POST /v1/embeddings",
+        "state": "ready" if service.embedder.loaded else "stopped",
+        "dimensions": DIMENSIONS,
+        "context_tokens": MAX_TOKENS,
+        "local": True,
+    }
+    told.append(_entry(MODEL, state.created, "sentence-transformers", about))
     return told
 
 

@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from api.embeddings_schemas import EMBEDDINGS
+from api.responses_schemas import RESPONSE
 from api.schemas import CHAT, COMPLETION, FEEDBACK
 
 _REF = "#/components/schemas/{model}"
@@ -28,9 +30,12 @@ _ERROR = {
 _BODIES: dict[str, tuple[TypeAdapter[Any], str, str]] = {
     "/v1/chat/completions": (CHAT, "Answer a chat by the policy or expert named in `model`", "chat"),
     "/v1/completions": (COMPLETION, "Continue a text", "chat"),
+    "/v1/responses": (RESPONSE, "Answer by OpenAI's Responses API; nothing is kept", "chat"),
+    "/v1/embeddings": (EMBEDDINGS, "Turn texts into vectors", "embeddings"),
     "/v1/route": (CHAT, "Explain the decision for a chat, calling no model", "routing"),
     "/v1/feedback": (FEEDBACK, "Judge an answer", "feedback"),
 }
+_STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 
 
 def publish(app: FastAPI) -> None:
@@ -49,15 +54,18 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Error"] = _ERROR
-    for path, (adapter, summary, tag) in _BODIES.items():
-        schema = adapter.json_schema(ref_template=_REF)
-        schemas.update(schema.pop("$defs", {}))
+    bodies, shared = TypeAdapter.json_schemas(  # together, so that types of one name in two files keep apart
+        [(path, "validation", adapter) for path, (adapter, _, _) in _BODIES.items()], ref_template=_REF
+    )
+    schemas.update(shared.get("$defs", {}))
+    for path, (_, summary, tag) in _BODIES.items():
         operation = document["paths"].setdefault(path, {}).setdefault("post", {"responses": {"200": {}}})
         operation.setdefault("summary", summary)
         operation.setdefault("tags", [tag])
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        body = {"schema": bodies[path, "validation"]}
+        operation["requestBody"] = {"required": True, "content": {"application/json": body}}
         operation["responses"]["200"] = {"description": "Done", "content": {"application/json": {}}}
-        if path in ("/v1/chat/completions", "/v1/completions"):
+        if path in _STREAMED:
             operation["responses"]["200"]["content"]["text/event-stream"] = {}
     wrong = {
         "description": "What was wrong",

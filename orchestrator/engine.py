@@ -250,7 +250,7 @@ class Reply:
             RequestRecord(
                 id=request.id,
                 created_at=self._created_at,
-                path=request.path,
+                path=request.via or request.path,
                 key_id=request.key.id,
                 tenant=request.key.tenant,
                 user=request.key.user,

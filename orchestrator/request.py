@@ -16,7 +16,8 @@ class ChatRequest:
     """What a client asked, already valid in form.
 
     `body` is the wire body as sent, without `madrigal`; `wants_trace` is whether it asked for the trace; `ask_usage`
-    whether a stream shall end with the usage chunk; `headers` are lower-case and hold no credentials.
+    whether a stream shall end with the usage chunk; `headers` are lower-case and hold no credentials. `via` is the path
+    it came by where that is another one, for the record.
     """
 
     id: str
@@ -28,6 +29,7 @@ class ChatRequest:
     stream: bool = False
     ask_usage: bool = False
     wants_trace: bool = False
+    via: str = ""
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from orchestrator.store.store import Store
 from orchestrator.telemetry import Reading, Telemetry
 from orchestrator.watch import ConfigWatcher
 from router.card import card_of
+from router.embed import Embedder
 from router.policy import Policy, compile_policy
 from router.tools import Tools
 
@@ -51,7 +52,8 @@ class Service:
         self.recorder = recorder
         self.pool = pool
         self.telemetry = Telemetry()
-        self.state = _state(config, pool.catalog)
+        self.embedder = Embedder()  # loads its model at the first text
+        self.state = _state(config, pool.catalog, self.embedder)
         self.watcher: ConfigWatcher | None = None
         self.started_at = time.time()
         self._client = client
@@ -111,6 +113,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.embedder.close()
         await self.pool.stop()
         await self._client.aclose()
         await self.recorder.close()
@@ -122,7 +125,7 @@ class Service:
         changes nothing where the new one cannot be used."""
         catalog = Catalog.of(config.experts.values())
         old = self.state
-        new = _state(config, catalog)
+        new = _state(config, catalog, self.embedder)
         self.keys.configure(config.server.keys)
         both = {
             **{e.spec.name: e.spec for e in old.catalog.values()},
@@ -272,20 +275,20 @@ def _expert(status: ExpertStatus) -> dict[str, Any]:
     }
 
 
-def _state(config: Config, catalog: Catalog) -> State:
+def _state(config: Config, catalog: Catalog, embedder: Embedder) -> State:
     return State(
         config=config,
-        policies=compiled(config, catalog),
+        policies=compiled(config, catalog, Tools(embedding=embedder)),
         catalog=catalog,
         policy_hash=config.policy_hash,
         created=int(time.time()),
     )
 
 
-def compiled(config: Config, catalog: Catalog) -> dict[str, Policy]:
+def compiled(config: Config, catalog: Catalog, tools: Tools) -> dict[str, Policy]:
     """Every policy of a configuration, ready to route. Raises `ConfigError`."""
     cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
-    return {name: compile_policy(spec, cards, Tools()) for name, spec in config.policies.items()}
+    return {name: compile_policy(spec, cards, tools) for name, spec in config.policies.items()}
 
 
 def _tell(error: MadrigalError) -> None:
