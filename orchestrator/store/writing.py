@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from orchestrator.store.bulk import insert_new
 from orchestrator.store.models import calls, requests, usage
 from orchestrator.store.records import Keep, RequestRecord
 
@@ -26,11 +27,9 @@ async def write(connection: AsyncConnection, records: Sequence[RequestRecord], k
         for start in range(0, len(records), CHUNK):
             chunk = records[start : start + CHUNK]
             # An id that is there already was written by a try whose success we never learned of.
-            await connection.execute(
-                insert(requests).on_conflict_do_nothing(), [_request_row(record, keep) for record in chunk]
-            )
+            await insert_new(connection, requests, [_request_row(record, keep) for record in chunk])
             if call_rows := [row for record in chunk for row in _call_rows(record)]:
-                await connection.execute(insert(calls).on_conflict_do_nothing(), call_rows)
+                await insert_new(connection, calls, call_rows)
     if rows := totals(records):
         await connection.execute(_add_usage(insert), rows)
 
