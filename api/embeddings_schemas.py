@@ -31,8 +31,8 @@ EMBEDDINGS: TypeAdapter[EmbeddingsBody] = TypeAdapter(EmbeddingsBody)
 def refusal(error: ValidationError) -> InputError:
     """What is wrong with a body; token ids, which some clients send by default, with what to do about them."""
     given = next((one["input"] for one in error.errors(include_url=False) if one["loc"][:1] == ("input",)), None)
-    first = given[0] if isinstance(given, list) and given else given
-    if isinstance(first, int | list):
+    first = given[0] if isinstance(given, list) and given else None
+    if isinstance(first, int | list) and not isinstance(first, bool):
         return InputError(
             "input must be text; token ids were given, which belong to another model's tokenizer.",
             remedy="Send the text itself (langchain-openai: OpenAIEmbeddings(check_embedding_ctx_length=False)).",

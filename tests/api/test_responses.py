@@ -398,7 +398,14 @@ async def test_malformed_json_and_other_methods(served: Served) -> None:
 async def test_langchain_speaks_to_it(served: Served, upstream: Scripted) -> None:
     from langchain_openai import ChatOpenAI
 
-    chat = ChatOpenAI(model="auto", base_url=f"{served.url}/v1", api_key="none", use_responses_api=True, max_retries=0)
+    chat = ChatOpenAI(
+        model="auto",
+        base_url=f"{served.url}/v1",
+        api_key="none",
+        use_responses_api=True,
+        max_retries=0,
+        http_async_client=served.http,  # its own would stay open
+    )
     answer = await chat.ainvoke("count")
     assert answer.text == " one two three"
     assert answer.usage_metadata is not None and answer.usage_metadata["total_tokens"] == 10
