@@ -3,10 +3,10 @@
 Works on whatever is well-formed and notes what is not, so that all of a file's errors are told at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from experts import registry
 from experts.catalog import Catalog
@@ -49,7 +49,8 @@ class Reader:
         self.data, self.problems = data, problems
         named = data.get("policies")
         bodies = [data, *(body for _, body in _items(named) if isinstance(body, dict))]
-        self.guarded = {signal for body in bodies for signal in _constrained(body.get("constraints"))}
+        guarded = {signal for body in bodies for signal in _constrained(body.get("constraints"))}
+        self.guarded = _with_parts(guarded, [row for body in bodies for row in _items(body.get("signals"))])
 
     def experts(self) -> dict[str, ExpertSpec]:
         """Every expert of the file that is right, or the default one where the file names none."""
@@ -120,6 +121,10 @@ class Reader:
         known |= _keys(self.data.get("signals"))
         for at, constraint in rows:
             self.rule(constraint.when, (*at, "when"), known)
+        for signal in signals[len(shared) :]:
+            for place, rule in _made_of(signal.type, signal.params):
+                steps = (int(step) if step.isdigit() else step for step in place.split("."))
+                self.rule(rule, (*path, "signals", signal.name, *steps), known)
         constraints = (top.constraints if top else ()) + tuple(
             ConstraintSpec(name=r.name or r.when, when=r.when, refuse=r.refuse, require=r.require) for _, r in rows
         )
@@ -308,6 +313,31 @@ def _reads(rule: str) -> frozenset[str]:
         return names(rules.parse(rule))
     except ConfigError:
         return frozenset()
+
+
+def _made_of(kind: str, params: BaseModel) -> Iterable[tuple[str, str]]:
+    """What a derived signal reads: places and expressions. Nothing for a signal that reads the prompt."""
+    file = registry.load(SIGNALS, kind)
+    reads: Iterable[tuple[str, str]] = file.reads(params) if file.COST == "derived" else ()
+    return reads
+
+
+def _with_parts(guarded: set[str], rows: list[tuple[str, Any]]) -> set[str]:
+    """These signals and all that they are made of, as far as they are right."""
+    found, waiting = set[str](), set(guarded)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        for row in (row for other, row in rows if other == name and isinstance(row, dict)):
+            if row.get("type") not in registry.known(SIGNALS):
+                continue
+            model: type[BaseModel] = registry.load(SIGNALS, row["type"]).Params
+            try:
+                params = model.model_validate({k: v for k, v in row.items() if k not in ("type", "on_error")})
+            except ValidationError:  # told where the signal itself is read
+                continue
+            waiting |= {part for _, rule in _made_of(row["type"], params) for part in _reads(rule)} - found
+    return found
 
 
 def _numbered(written: Any, model: type[R], path: Path, problems: Problems) -> Iterator[tuple[Path, R]]:

@@ -14,9 +14,11 @@ from experts.errors import ConfigError, InputError
 from router.card import Card
 from router.contest import Condition, Constraint, Contender
 from router.look import Source
+from router.rules import parse
 from router.selectors import Select, SelectLater
 from router.spec import ConstraintSpec, DecisionSpec, Requirement, SignalSpec
 from router.tools import Tools
+from router.tree import names
 
 Load = Callable[[str, str], Any]
 """A package's name and a file's name in it, to the file as an object: `experts.registry.load`."""
@@ -33,16 +35,44 @@ class Chooser:
 
 def signals(specs: Iterable[SignalSpec], tools: Tools, load: Load) -> dict[str, Source]:
     """Every signal, built. A signal that could not run is an error here, never a silent no-match later."""
+    specs = tuple(specs)
+    known = frozenset(spec.name for spec in specs)
     sources: dict[str, Source] = {}
+    parts: dict[str, frozenset[str]] = {}
     for spec in specs:
         key = f"signals.{spec.name}"
         if spec.name in sources:
             raise ConfigError(f"there are two signals named {spec.name!r}", key=key, remedy="Rename one of them.")
         file = load("router.signals", spec.type)
         _need(file.NEEDS, tools, f"a signal of type {spec.type}", key)
+        if file.COST == "derived":
+            reads = [parse(rule, known, key=f"{key}.{place}") for place, rule in file.reads(spec.params)]
+            parts[spec.name] = frozenset().union(*map(names, reads))
         evaluate = _build(partial(file.build, spec.params, tools), key)
-        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST == "neural", spec.on_error)
+        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST, spec.on_error)
+    _acyclic(parts)
     return sources
+
+
+def _acyclic(parts: Mapping[str, frozenset[str]]) -> None:
+    """No derived signal is, in the end, made of itself."""
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            circle = " → ".join((*path[path.index(name) :], name))
+            raise ConfigError(
+                f"a signal cannot be made of itself: {circle}",
+                key=f"signals.{name}",
+                remedy="Take one of them out of what another reads.",
+            )
+        if name not in done:
+            for part in sorted(parts.get(name, ())):
+                visit(part, (*path, name))
+            done.add(name)
+
+    for name in parts:
+        visit(name, ())
 
 
 def constraints(

@@ -7,13 +7,11 @@ are asked for only while they can still change the outcome.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router.kleene import See, Truth, compile_rule, confidence, needed
+from router.kleene import Truth, compile_rule, confidence, needed, unseen
 from router.rules import parse
+from router.signals import Missing, See
 from router.spec import ConstraintSpec, DecisionSpec, Requirement
-from router.tree import Rule, names
-
-Missing = frozenset[str]
-"""Names of neural signals that must be computed before the question can be answered."""
+from router.tree import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Condition:
 
     def unseen(self, see: See) -> Missing:
         """The signals that can still change its truth or its confidence."""
-        return frozenset() if self.rule is None else frozenset(n for n in names(self.rule) if see(n) is None)
+        return frozenset() if self.rule is None else unseen(self.rule, see)
 
     def confidence(self, see: See) -> tuple[float, float]:
         """Bounds in 0..1. What always holds has 0: it is the last resort, not the surest match."""

@@ -9,10 +9,9 @@ import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from router.signals import Signal
-from router.tree import And, Compare, In, Matched, Not, Or, Rule, literal
+from router.signals import See, Signal
+from router.tree import And, Compare, In, Matched, Not, Or, Rule, literal, names
 
-See: TypeAlias = Callable[[str], Signal | None]
 Truth: TypeAlias = Callable[[See], bool | None]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -144,6 +143,11 @@ def needed(rule: Rule, see: See) -> frozenset[str]:
             return needed(child, see)
         case _:
             return frozenset() if see(rule.name) is not None else frozenset({rule.name})
+
+
+def unseen(rule: Rule, see: See) -> frozenset[str]:
+    """The signals not known yet that can still change the truth of a rule or its confidence."""
+    return frozenset(name for name in names(rule) if see(name) is None)
 
 
 def confidence(rule: Rule, see: See) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import cast
 
 from experts.errors import ExpertError
 from router.prompt import Prompt
-from router.signals import Evaluate, EvaluateLater, Signal
+from router.signals import Cost, Derive, Evaluate, EvaluateLater, Missing, Signal
 from router.spec import OnError
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ class Source:
 
     name: str
     type: str
-    evaluate: Evaluate | EvaluateLater
-    neural: bool
+    evaluate: Evaluate | EvaluateLater | Derive
+    cost: Cost
     on_error: OnError
     told: set[str] = field(default_factory=set)
 
@@ -44,7 +44,7 @@ class Look:
     """What is known of one prompt so far. `known` are the signals computed, `seconds` what each took, `failures`
     those that `on_error` stands in for, `total_s` the time until the route was made."""
 
-    __slots__ = ("_clock", "_sources", "_started", "failures", "known", "prompt", "seconds", "total_s")
+    __slots__ = ("_clock", "_open", "_sources", "_started", "failures", "known", "prompt", "seconds", "total_s")
 
     def __init__(self, sources: Mapping[str, Source], prompt: Prompt, clock: Callable[[], float]) -> None:
         self.prompt = prompt
@@ -52,6 +52,7 @@ class Look:
         self.seconds: dict[str, float] = {}
         self.failures: dict[str, str] = {}
         self.total_s = 0.0
+        self._open: dict[str, Missing] = {}  # derived signals that wait for neural ones, until some are computed
         self._sources = sources
         self._clock = clock
         self._started = clock()
@@ -61,28 +62,52 @@ class Look:
         self.total_s = self._clock() - self._started
 
     def see(self, name: str) -> Signal | None:
-        """A signal, computed now if it is cheap; None for a neural one that is not known yet."""
+        """A signal, computed now if it is cheap or made of known ones; None for a neural one that is not known yet,
+        and for one that is made of such."""
         signal = self.known.get(name)
         if signal is not None:
             return signal
         source = self._sources[name]
-        if source.neural:
+        if source.cost == "neural" or name in self._open:
             return None
         started = self._clock()
         try:
-            signal = cast(Signal, source.evaluate(self.prompt))
+            if source.cost == "derived":
+                made = cast(Derive, source.evaluate)(self.see)
+                if isinstance(made, frozenset):
+                    self._open[name] = made
+                    return None
+                signal = made
+            else:
+                signal = cast(Evaluate, source.evaluate)(self.prompt)
         except Exception as error:
+            if source.cost == "derived" and isinstance(error, ExpertError):
+                raise  # from a signal it is made of, whose own `on_error` has spoken
             signal = self._stand_in(source, error)
         self.seconds[name] = self._clock() - started
         self.known[name] = signal
         return signal
 
     async def compute(self, names: Collection[str]) -> None:
-        """Compute these neural signals at the same time. Raises `ExpertError` if one fails that must not."""
-        found = await asyncio.gather(*(self._later(self._sources[name]) for name in names), return_exceptions=True)
+        """Compute these signals at the same time, or what they are made of as far as that is certain to be needed.
+
+        Raises `ExpertError` if one fails that must not.
+        """
+        neural: dict[str, Source] = {}
+        self._leaves(names, neural)
+        self._open.clear()
+        found = await asyncio.gather(*(self._later(source) for source in neural.values()), return_exceptions=True)
         for outcome in found:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _leaves(self, names: Collection[str], neural: dict[str, Source]) -> None:
+        """Gather the neural signals that these still miss."""
+        for name in sorted(names):
+            if name in self._open:
+                self._leaves(self._open[name], neural)
+            else:
+                neural[name] = self._sources[name]
 
     async def _later(self, source: Source) -> None:
         started = self._clock()

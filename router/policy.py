@@ -16,12 +16,13 @@ from experts.spec import Frozen
 from router import compile as compiling
 from router.card import Card, card_of
 from router.compile import Chooser, Load
-from router.contest import Bounds, Constraint, Contender, Missing, first, judge, surest
+from router.contest import Bounds, Constraint, Contender, first, judge, surest
 from router.look import Look, Source
 from router.prompt import Prompt
 from router.route import DIRECT, REFUSED, Route, Story
 from router.screen import Lineup, muster, reject
 from router.selectors import Ask, Score, Select, Selection, SelectLater
+from router.signals import Missing
 from router.spec import Choice, DecisionSpec, PolicySpec
 from router.tools import Tools
 

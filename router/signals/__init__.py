@@ -11,9 +11,16 @@ A file holds `Params`, `COST`, `NEEDS`, `EXAMPLE` and `build`:
 
 A signal says what it found, not what follows from it: that is what the `when:` expressions are for. Its value holds
 the policy's own words, a label or a number, never the text of the request: signals are logged, prompts need not be.
+
+A file whose `COST` is "derived" reads no prompt but other signals. It holds `reads` too, and builds a `derive`:
+
+    def reads(params) -> Iterable[Read]    each place in the parameters and the expression or name it reads
+    derive(see) -> Signal | Missing        pure; the names it still misses, where `see` gives None for one it cannot do without
+
+It is computed once what it reads is known, so it costs what that costs, and no more of that than it needs.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -39,9 +46,15 @@ class Signal:
     detail: Any = None
 
 
-Cost: TypeAlias = Literal["cheap", "neural"]
+Cost: TypeAlias = Literal["cheap", "neural", "derived"]
 Evaluate: TypeAlias = Callable[[Prompt], Signal]
 EvaluateLater: TypeAlias = Callable[[Prompt], Awaitable[Signal]]
+See: TypeAlias = Callable[[str], Signal | None]
+Missing: TypeAlias = frozenset[str]
+"""Names of signals that must be known before a question can be answered."""
+Derive: TypeAlias = Callable[[See], Signal | Missing]
+Read: TypeAlias = tuple[str, str]
+"""A place in a derived signal's parameters ("terms.0.when"), and the expression there; a name is in backticks."""
 
 
 class SignalType(Protocol):
@@ -52,5 +65,12 @@ class SignalType(Protocol):
     NEEDS: frozenset[str]
     EXAMPLE: Mapping[str, Any]
 
-    def build(self, params: Any, tools: Tools) -> Evaluate | EvaluateLater:
-        """The function that computes the signal: sync if `COST` is cheap, async if it is neural."""
+    def build(self, params: Any, tools: Tools) -> Evaluate | EvaluateLater | Derive:
+        """The function that computes the signal: sync if `COST` is cheap, async if it is neural, of others if derived."""
+
+
+class DerivedType(SignalType, Protocol):
+    """A file of this folder whose signals are made of others."""
+
+    def reads(self, params: Any) -> Iterable[Read]:
+        """What signals of these parameters read."""

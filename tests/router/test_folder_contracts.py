@@ -1,6 +1,7 @@
 """Every file in signals/ and selectors/ keeps its folder's contract, also those added later."""
 
 import inspect
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -11,9 +12,11 @@ from experts import registry
 from experts.spec import Capabilities
 from router.card import Card
 from router.prompt import Prompt
+from router.rules import parse
 from router.selectors import Ask, Selection
 from router.signals import Signal
 from router.tools import Tools
+from router.tree import names
 
 SIGNALS, SELECTORS = registry.known("router.signals"), registry.known("router.selectors")
 FILES = [("router.signals", name) for name in SIGNALS] + [("router.selectors", name) for name in SELECTORS]
@@ -50,7 +53,7 @@ def test_params_are_frozen_and_described(file: ModuleType) -> None:
 
 def test_it_says_what_it_is_and_needs(file: ModuleType) -> None:
     assert file.__doc__ and file.__doc__.strip()
-    assert file.COST in ("cheap", "neural")
+    assert file.COST in ("cheap", "neural", "derived")
     assert set(Tools.__dataclass_fields__) >= file.NEEDS
     assert inspect.getdoc(file.build), "build says what value, label and confidence mean"
 
@@ -64,6 +67,8 @@ def can_run_here(file: ModuleType) -> Any:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_answers_for_any_prompt(name: str) -> None:
     file = registry.load("router.signals", name)
+    if file.COST == "derived":
+        pytest.skip("reads other signals, no prompt: see the next test")
     evaluate = file.build(can_run_here(file), Tools())
     assert inspect.iscoroutinefunction(evaluate) is (file.COST == "neural")
     for prompt in PROMPTS:
@@ -73,6 +78,36 @@ def test_a_signal_answers_for_any_prompt(name: str) -> None:
         assert 0 <= signal.confidence <= 1
         assert signal.label is None or isinstance(signal.label, str)
         assert evaluate(prompt) == signal, "pure: the same prompt gives the same signal"
+
+
+DERIVED = [name for name in SIGNALS if registry.load("router.signals", name).COST == "derived"]
+SEEN = [
+    Signal(True, value=0.4, confidence=0.7),
+    Signal(False, confidence=0.0),
+    Signal(True, value=("x", "y"), label="x", count=2),
+    Signal(True, value=True),
+]
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_a_derived_signal_answers_for_any_signals_and_names_those_it_misses(name: str) -> None:
+    file = registry.load("router.signals", name)
+    params = file.Params.model_validate(file.EXAMPLE)
+    parts = frozenset().union(*(names(parse(rule)) for _, rule in file.reads(params)))
+    assert parts <= {"a", "b"}, "EXAMPLE reads the signals a and b"
+    derive = file.build(params, Tools())
+    for first, second in product([*SEEN, None], repeat=2):
+        known = {"a": first, "b": second}
+        made = derive(known.get)
+        missing = {part for part in parts if known[part] is None}
+        if isinstance(made, frozenset):
+            assert made and made <= missing, "only what is not known can be missing"
+        else:
+            assert isinstance(made, Signal) and isinstance(made.matched, bool)
+            assert 0 <= made.confidence <= 1
+            assert derive(known.get) == made, "pure"
+        if not missing:
+            assert isinstance(made, Signal)
 
 
 @pytest.mark.parametrize("name", SELECTORS)
