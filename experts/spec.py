@@ -70,6 +70,9 @@ class ExpertSpec(Frozen):
     model: str | None = Field(None, description="name the engine itself knows the model by")
     description: str = Field("", description="one line for people and for /v1/models")
     system_prompt: str | None = Field(None, description="said to it where a chat has no system message of its own")
+    defaults: Mapping[str, Any] = Field(
+        default_factory=dict, description="request parameters for it where the client sets none: temperature, top_p …"
+    )
     skills: tuple[str, ...] = Field((), description="what it is good at")
     tags: tuple[str, ...] = Field((), description="labels that constraints can require")
     price: Price = Field(Price(), description="USD per million tokens")

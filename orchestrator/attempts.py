@@ -23,6 +23,7 @@ from experts.errors import (
     UnsupportedError,
 )
 from experts.pool import Lease, Pool
+from experts.spec import ExpertSpec
 from orchestrator.request import Attempt
 from orchestrator.telemetry import Telemetry, end_span, trace_headers
 
@@ -134,8 +135,7 @@ class Attempts:
             attempt.waited_s = time.perf_counter() - started
             endpoint = lease.endpoint
             attempt.revision = endpoint.revision
-            if lease.expert.spec.system_prompt:
-                call = _instructed(call, lease.expert.spec.system_prompt)
+            call = _tuned(call, lease.expert.spec)
             bodies = lease.backend.bodies(call, endpoint)
             answer = await self._client.open(
                 endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
@@ -234,12 +234,19 @@ class _Held:
         )
 
 
-def _instructed(call: Call, system_prompt: str) -> Call:
-    """The call with the expert's own system prompt, where it is a chat without one."""
-    messages = call.body.get("messages")
-    if messages is None or any(message.get("role") in ("system", "developer") for message in messages):
+def _tuned(call: Call, spec: ExpertSpec) -> Call:
+    """The call with the expert's own defaults, and its system prompt where it is a chat without one."""
+    if not spec.defaults and spec.system_prompt is None:
         return call
-    return replace(call, body={**call.body, "messages": [{"role": "system", "content": system_prompt}, *messages]})
+    body = {**spec.defaults, **{name: value for name, value in call.body.items() if value is not None}}
+    messages = body.get("messages")
+    if (
+        spec.system_prompt is not None
+        and messages is not None
+        and not any(message.get("role") in ("system", "developer") for message in messages)
+    ):
+        body["messages"] = [{"role": "system", "content": spec.system_prompt}, *messages]
+    return replace(call, body=body)
 
 
 def _all_failed(failed: Mapping[str, MadrigalError]) -> MadrigalError:
