@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from experts.errors import UnavailableError
 
@@ -30,6 +30,8 @@ _LONGEST = 1200
 """Characters that count of a long text: English fills MAX_TOKENS with about as many."""
 _BATCH_CHARACTERS = 8 * _LONGEST
 """A batch of long texts ends here, so that nobody waits long for the next one."""
+_SPLIT_TEXTS = 64
+"""Long texts whose pieces are remembered: the signals of one request ask for them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,13 @@ class Runtime(Protocol):
     def encode(self, texts: Sequence[str]) -> Encoded:
         """The texts in their order. Blocks; called in one thread at a time."""
 
+    def split(self, text: str) -> list[str]:
+        """The text in pieces that are read whole, all of about one length, each overlapping the one before; at least
+        one. Blocks; called in one thread at a time."""
+
 
 def _load() -> Runtime:
-    from router import minilm  # imports torch only once it is called
+    from router import minilm  # imports numpy and onnxruntime only once it is called
 
     return minilm.load()
 
@@ -90,12 +96,52 @@ class Embedder:
         self._runtime: Runtime | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[Runtime] | None = None
+        self._pieces: OrderedDict[bytes, asyncio.Task[list[str]]] = OrderedDict()
         self._closed = False
 
     @property
     def loaded(self) -> bool:
         """Whether the model is in memory."""
         return self._runtime is not None
+
+    def missing(self) -> str | None:
+        """What is not installed that the model needs, None where nothing is. Loads nothing."""
+        from router import minilm
+
+        return minilm.missing()
+
+    async def windows(self, text: str, most: int = 16) -> "NDArray[np.float32]":
+        """A text of any length: unit vectors of its pieces in their order, float32 [W, D], 1 ≤ W ≤ `most`.
+
+        A text that the model reads whole is one piece. Of more than `most` pieces, the first and the last ones are
+        read and, between them, as many at even distances. Raises as `encode` does.
+        """
+        text = _clean(text)
+        if len(text.encode()) <= MAX_TOKENS - 2:  # a token is one byte at least
+            return await self.embed([text])
+        pieces = await self._split(text)
+        if len(pieces) > most:
+            pieces = [pieces[round(at * (len(pieces) - 1) / max(1, most - 1))] for at in range(most)]
+        return await self.embed(pieces)
+
+    async def _split(self, text: str) -> list[str]:
+        """Pieces of a text; signals that ask for the same text meanwhile, or soon after, share the work."""
+        if self._closed:
+            raise _closed()
+        digest = _digest(text)
+        task = self._pieces.get(digest)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._pieces[digest] = asyncio.ensure_future(self._cut(text))
+            task.add_done_callback(_retrieve)
+            while len(self._pieces) > _SPLIT_TEXTS:
+                self._pieces.popitem(last=False)
+        return await asyncio.shield(task)
+
+    async def _cut(self, text: str) -> list[str]:
+        runtime = await self._ready()
+        assert self._thread is not None, "the runtime is loaded in it"
+        return await asyncio.get_running_loop().run_in_executor(self._thread, runtime.split, text)
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Unit vectors, one row a text, float32 [N, D]. Raises as `encode` does."""
@@ -121,7 +167,7 @@ class Embedder:
 
     def _find(self, text: str) -> "_Row | _Job":
         """What is known of a text: its row, or the job that somebody is waiting for, or a new one."""
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        digest = _digest(text)
         if (row := self._cache.get(digest)) is not None:
             self._cache.move_to_end(digest)
             return row
@@ -150,24 +196,40 @@ class Embedder:
         """Encode until nothing is left to do. What arrives while a batch runs makes up the next one."""
         loop = asyncio.get_running_loop()
         try:
-            if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
-            if self._runtime is None:
-                try:
-                    self._runtime = await loop.run_in_executor(self._thread, self._load)
-                except Exception as error:
-                    log.warning("the sentence embedder was not loaded: %s", error)
-                    self._fail(error)
-                    return
+            try:
+                runtime = await self._ready()
+            except Exception as error:
+                self._fail(error)
+                return
             while batch := self._take():
                 try:
-                    encoded = await loop.run_in_executor(self._thread, self._runtime.encode, [j.text for j in batch])
+                    encoded = await loop.run_in_executor(self._thread, runtime.encode, [j.text for j in batch])
                 except Exception as error:
                     self._finish(batch, error)
                 else:
                     self._finish(batch, encoded)
         finally:
             self._worker = None
+
+    async def _ready(self) -> Runtime:
+        """The runtime, loaded first where it is not yet; those who wait for it wait for the same one."""
+        if self._runtime is not None:
+            return self._runtime
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._load_in_thread())
+        return await asyncio.shield(self._loading)
+
+    async def _load_in_thread(self) -> Runtime:
+        try:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
+            self._runtime = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+            return self._runtime
+        except Exception as error:
+            log.warning("the sentence embedder was not loaded: %s", error)
+            raise
+        finally:
+            self._loading = None
 
     def _take(self) -> list[_Job]:
         """The next batch: one text of each caller in turn, without those that nobody waits for any more."""
@@ -211,12 +273,14 @@ class Embedder:
         """Refuse what is waiting, let the running batch end, free the model. May be called twice."""
         self._closed = True
         self._fail(_closed())
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+        running = [task for task in (self._worker, self._loading, *self._pieces.values()) if task is not None]
+        if running:
+            await asyncio.wait(running)
         if self._thread is not None:
             self._thread.shutdown(wait=False)
         self._runtime = self._thread = None
         self._cache.clear()
+        self._pieces.clear()
 
 
 def _closed() -> UnavailableError:
@@ -228,7 +292,11 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _retrieve(done: "asyncio.Future[_Row]") -> None:
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _retrieve(done: "asyncio.Future[Any]") -> None:
     """Look at the failure of a text, so that one whose callers all left is not reported as lost."""
     if not done.cancelled():
         done.exception()

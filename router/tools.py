@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a policy without neural signals never loads numpy
@@ -15,9 +16,14 @@ class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Unit vectors, one row a text, float32 [N, D]. Computed off the event loop, batched across requests."""
 
+    async def windows(self, text: str, most: int = 16) -> "NDArray[np.float32]":
+        """A text of any length: unit vectors of its pieces, float32 [W, D], 1 ≤ W ≤ `most`; one that fits is one piece."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """Everything that may be injected; what a signal or selector lists in its `NEEDS` is checked to be there."""
 
     embedding: Embedder | None = None
+    folder: Path = Path()
+    """Where relative paths of a policy start: the folder of its file."""

@@ -1,18 +1,22 @@
 """The sentence embedder: the real model against its own library, and the batching against a scripted runtime."""
 
 import asyncio
+import itertools
+import random
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experts.errors import SourceError, UnavailableError
-from router import minilm
+from router import minilm, minilm_reference
 from router.embed import DIMENSIONS, MAX_TOKENS, Embedder, Encoded
 
+ROOT = Path(__file__).parents[2]
 TEXTS = [
     "What is the capital of France?",
     "Paris is the capital of France.",
@@ -26,6 +30,61 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def model() -> minilm.MiniLM:
     return minilm.load()
+
+
+def corpus() -> list[str]:
+    """Some hundred texts of all kinds and lengths: prose, tables, code, configuration, many scripts, noise."""
+    texts = list(TEXTS)
+    for path in [
+        *sorted(ROOT.glob("docs/*.md")),
+        ROOT / "README.md",
+        *sorted(ROOT.glob("router/*.py")),
+        ROOT / "Makefile",
+    ]:
+        parts = [part for part in path.read_text(encoding="utf-8").split("\n\n") if part.strip()]
+        texts += parts[:: max(1, len(parts) // 10)]
+    chance = random.Random(0)
+    for alphabet in (
+        "abcdefg ",
+        "0123456789.,+-*/= ",
+        "аёжшщ ",
+        "日本語中文字 ",
+        "ابتثجح ",
+        "!?;:#@$%^&(){}[] ",
+        "😀🎉👩‍💻é ",
+    ):
+        texts += ["".join(chance.choices(alphabet, k=length)) for length in (1, 3, 20, 150, 1000)]
+    return texts
+
+
+def test_vectors_agree_with_the_reference_on_every_kind_of_text(model: minilm.MiniLM) -> None:
+    texts = corpus()
+    assert len(texts) > 250
+    ours, expected = model.encode(texts), minilm_reference.load().encode(texts)
+    assert float((ours.vectors * expected.vectors).sum(axis=1).min()) > 0.99999
+    assert (ours.tokens, ours.truncated) == (expected.tokens, expected.truncated)
+    assert all(model.split(text) == minilm_reference.load().split(text) for text in texts[:3])
+
+
+def test_a_long_text_is_split_into_pieces_that_are_read_whole(model: minilm.MiniLM) -> None:
+    words = [f"w{number}" for number in range(600)]
+    pieces = model.split(" ".join(words))
+    assert not any(model.encode(pieces).truncated)
+    assert all(any(word in piece.split() for piece in pieces) for word in words)
+    assert all(before.split()[-2] in after.split() for before, after in itertools.pairwise(pieces)), "they overlap"
+    assert model.split("short") == ["short"]
+    assert model.split(" ") == [" "]
+    assert len(model.split("x " * 1_000_000)) < 2_000, "the middle of a text without end is left out"
+
+
+def test_windows_cover_everything_evenly() -> None:
+    assert minilm.windows(0) == []
+    assert minilm.windows(10, size=10, overlap=2) == [range(10)]
+    assert minilm.windows(11, size=10, overlap=2) == [range(7), range(5, 11)]
+    for tokens in range(1, 200):
+        spans = minilm.windows(tokens, size=10, overlap=2)
+        assert {at for span in spans for at in span} == set(range(tokens))
+        assert max(map(len, spans)) <= 10
 
 
 def test_vectors_are_those_of_the_library(model: minilm.MiniLM) -> None:
@@ -74,6 +133,7 @@ class Scripted:
         self.gate.set()
         self.began = threading.Event()
         self.batches: list[list[str]] = []
+        self.splits: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         self.batches.append(list(texts))
@@ -84,6 +144,12 @@ class Scripted:
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
         vectors[:, 0] = [len(text) for text in texts]
         return Encoded(vectors, tuple(len(text) for text in texts), (False,) * len(texts))
+
+    def split(self, text: str) -> list[str]:
+        self.splits.append(text)
+        if "broken" in text:
+            raise RuntimeError("scripted")
+        return [text[at : at + 100] for at in range(0, len(text), 100)]
 
 
 @pytest.fixture
@@ -250,3 +316,39 @@ async def test_the_event_loop_goes_on_while_the_model_works(model: minilm.MiniLM
         await asyncio.sleep(0.001)
     assert turns > 5
     await embedder.close()
+
+
+async def test_a_text_that_fits_is_one_window_and_not_split(embedder: Embedder, runtime: Scripted) -> None:
+    assert (await embedder.windows("abc"))[:, 0].tolist() == [3]
+    assert runtime.splits == []
+
+
+async def test_signals_that_ask_together_share_the_pieces_and_their_vectors(
+    embedder: Embedder, runtime: Scripted
+) -> None:
+    text = "".join(str(number % 10) * 97 for number in range(5))  # 485 characters
+    found = await asyncio.gather(*(embedder.windows(text) for _ in range(4)))
+    assert [rows[:, 0].tolist() for rows in found] == [[100, 100, 100, 100, 85]] * 4
+    assert runtime.splits == [text]
+    assert sum(map(len, runtime.batches)) == 5
+
+
+async def test_of_too_many_pieces_the_ends_are_read_and_some_between(embedder: Embedder, runtime: Scripted) -> None:
+    text = "".join(chr(ord("a") + number) * 100 for number in range(11))
+    assert (await embedder.windows(text, most=3)).shape[0] == 3
+    assert sorted(piece[0] for batch in runtime.batches for piece in batch) == ["a", "f", "k"]
+    assert (await embedder.windows(text, most=1)).shape[0] == 1
+
+
+async def test_a_text_that_cannot_be_split_is_told_and_tried_again(embedder: Embedder, runtime: Scripted) -> None:
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="scripted"):
+            await embedder.windows("broken " * 100)
+    assert len(runtime.splits) == 2
+    await embedder.close()
+    with pytest.raises(UnavailableError):
+        await embedder.windows("late " * 100)
+
+
+def test_what_is_not_installed_is_named_without_loading_anything() -> None:
+    assert Embedder().missing() is None
