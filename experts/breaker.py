@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from experts.errors import EngineBusyError, EngineFaultError, ExpertError, MadrigalError
+from experts.errors import (
+    EngineBusyError,
+    EngineDownError,
+    EngineFaultError,
+    ExpertError,
+    MadrigalError,
+    StreamCutError,
+)
 
 _OURS = frozenset({401, 402, 403, 407, 408})
 """Client errors by number that are no client's fault: our key, our quota, our proxy, its own slowness."""
@@ -19,11 +26,12 @@ _OURS = frozenset({401, 402, 403, 407, 408})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended, as far as the expert's health is concerned."""
+    """How a call ended, as far as the expert's health is concerned. `cut`: the connection failed, maybe the process."""
 
     kind: Literal["ok", "client_error", "busy", "failed", "cancelled"]
     reason: str = ""
     retry_after_s: float | None = None
+    cut: bool = False
 
 
 OK = Outcome("ok")
@@ -36,9 +44,9 @@ def busy(retry_after_s: float | None = None, reason: str = "it is busy") -> Outc
     return Outcome("busy", reason, retry_after_s)
 
 
-def failed(reason: str) -> Outcome:
+def failed(reason: str, *, cut: bool = False) -> Outcome:
     """The engine is at fault."""
-    return Outcome("failed", reason)
+    return Outcome("failed", reason, cut=cut)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
@@ -56,7 +64,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
         case EngineFaultError(status=status) if 400 <= status < 500 and status not in _OURS:
             return CLIENT_ERROR
         case ExpertError():
-            return failed(error.message)
+            return failed(error.message, cut=isinstance(error, EngineDownError | StreamCutError))
         case MadrigalError():
             return CLIENT_ERROR
     return CANCELLED

@@ -69,7 +69,12 @@ class Child:
 
     @property
     def running(self) -> bool:
-        return self._process.returncode is None
+        """Whether it lives; true to the moment, though the event loop may not have heard of its death yet."""
+        if self._process.returncode is not None:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        return False
 
     async def greeting(self, timeout_s: float) -> dict[str, Any]:
         """Wait for the JSON line the child says when it is up.

@@ -23,6 +23,10 @@ from experts.spec import Capabilities
 State = Literal["starting", "ready", "down", "stopped"]
 
 
+_LOOKS_S = (0.005, 0.02, 0.05, 0.1)
+"""When to look, one after the other, whether a process whose connection broke has died."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effects:
     """What the pool does not take from the world by itself, so that tests can give it something else."""
@@ -101,9 +105,11 @@ class Slot:
         self._waiting: deque[asyncio.Future[Lease]] = deque()
         self._next_start = 0.0
         self._hold_s = 1.0
+        self._had_process = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._recycling: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[None] | None = None
 
     # -- places ---------------------------------------------------------------------------------------------------
 
@@ -177,6 +183,8 @@ class Slot:
         """What `Lease.close` calls."""
         self.in_flight -= 1
         self._hold_s += 0.1 * (self._effects.clock() - lease.taken - self._hold_s)
+        if outcome.cut and self.state == "ready" and self._had_process and life == self.life:
+            self._check = asyncio.ensure_future(self._see_whether_it_lives())
         if life == self.life and self.breaker.record(ticket, outcome):
             self._effects.log.warning("expert %s: breaker opened: %s", self._name, outcome.reason)
             if self.engine is not None and self.engine.pid is not None:
@@ -184,6 +192,19 @@ class Slot:
         if self.in_flight == 0:
             self._idle.set()
         if self._waiting:
+            self._serve()
+
+    async def _see_whether_it_lives(self) -> None:
+        """A broken connection is the first sign of a crash, some milliseconds before the process is seen to be gone:
+        until that is clear no other call is to run into it."""
+        engine, life = self.engine, self.life
+        self._become("starting", "a connection broke: is it alive?")
+        for wait_s in _LOOKS_S:
+            await asyncio.sleep(wait_s)
+            if life != self.life or engine is None or engine.pid is None:
+                return  # `run` knows, or will hear of it
+        if self.state == "starting":
+            self._become("ready", "")
             self._serve()
 
     def _serve(self) -> None:
@@ -257,6 +278,7 @@ class Slot:
     def _ready(self, endpoint: Endpoint) -> None:
         self._adopt(endpoint)
         self.life += 1
+        self._had_process = self.engine is not None and self.engine.pid is not None
         self.breaker.reset()
         self._become("ready", "")
         self._serve()
@@ -269,8 +291,8 @@ class Slot:
         self.endpoint = None
         self._become("down", reason)
         self._effects.log.warning("expert %s is down, next start in %.1f s: %s", self._name, delay, reason)
-        self._turn_away(self._down)
         if delay:
+            self._turn_away(self._down)
             await self._effects.sleep(delay)
 
     def _become(self, state: State, reason: str) -> None:

@@ -6,6 +6,7 @@ Runs as a script (`experts.process`), so it stands on the standard library and x
 import json
 import os
 import sys
+import time
 from typing import Any
 
 
@@ -46,7 +47,17 @@ def params(settings: dict[str, Any]) -> Any:
 
 
 def _has_gpu(x: Any) -> bool:
-    return any("CPU" not in str(device["type"]) for device in x.get_device_info())
+    cpu = x.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    return any(device["type"] != cpu for device in x.get_device_info())
+
+
+def _wait_for_log() -> None:
+    """llama.cpp writes its log in a thread of its own: wait until why it failed has been written, 2 s at most."""
+    for _ in range(20):
+        before = os.fstat(2).st_size
+        time.sleep(0.1)
+        if 0 < os.fstat(2).st_size == before:
+            return
 
 
 def main() -> None:
@@ -60,12 +71,12 @@ def main() -> None:
         said = {"url": server.listening_address}
     except Exception as error:  # all of llama.cpp's failures come as one kind; the parent gets the words
         said = {"error": str(error) or type(error).__name__}
+        _wait_for_log()
     hello.write(json.dumps(said) + "\n")
     hello.close()
     if "error" not in said:
         sys.stdin.read()  # ends when the parent closes it or dies
-    sys.stderr.flush()
-    os._exit(0 if "error" not in said else 1)  # the server's threads do not end by themselves
+    os._exit("error" in said)  # the server's threads do not end by themselves
 
 
 if __name__ == "__main__":

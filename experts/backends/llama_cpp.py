@@ -29,6 +29,7 @@ _ALL: frozenset[Feature] = frozenset(get_args(Feature))
 _FEATURES = _ALL - {"images", "audio", "echo", "suffix", "best_of", "web_search"}
 _CHILD = Path(__file__).with_name("_llama_child.py")
 _TOOLS_TEMPLATE = Path(__file__).with_name("chatml_tools.jinja")
+_ENV = {"GGML_NO_BACKTRACE": "1"}  # a crash is to be over at once, not after a debugger has been run
 _PROGRESS_FRAME = b'"prompt_progress":'
 
 
@@ -37,7 +38,9 @@ class Params(Frozen):
 
     slots: int = Field(4, ge=1, le=64, description="calls answered at once; each has a context of its own")
     context: int = Field(
-        4096, ge=64, description="tokens of one call, prompt and answer; memory grows with slots * context"
+        4096,
+        ge=64,
+        description="tokens of one call, prompt and answer, in steps of 256; memory grows with slots * context",
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0: as many as llama.cpp thinks best")
     gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
@@ -113,10 +116,10 @@ class LlamaServer:
             "context": context * params.slots,
             **params.model_dump(include={"threads", "gpu_layers", "batch", "cache_type", "prompt_cache_mb"}),
         }
-        self._child = await Child.spawn(spec.name, [str(_CHILD)], settings, log_file(self._site.logs, spec.name))
+        self._child = await Child.spawn(spec.name, [str(_CHILD)], settings, log_file(self._site.logs, spec.name), _ENV)
         try:
             url = (await self._child.greeting(params.start_timeout_s))["url"]
-            lacks = await _lacks(spec.name, url, key)
+            props = await _props(spec.name, url, key)
         except BaseException:
             await self.stop(0)
             raise
@@ -126,12 +129,13 @@ class LlamaServer:
             backend=spec.backend,
             url=f"{url}/v1",
             model=spec.name,
-            headers=Secret({"Authorization": f"Bearer {key}"}),
+            # It closes the connection after each stream, a moment later: one that is kept would fail the next call.
+            headers=Secret({"Authorization": f"Bearer {key}", "Connection": "close"}),
             timeout_s=spec.timeout_s,
             first_token_timeout_s=spec.first_token_timeout_s,
-            context_tokens=context,
+            context_tokens=min(props["default_generation_settings"]["n_ctx"], trained, spec.context_tokens or trained),
             revision=await revision(path, self._site.cache, template, options),
-            lacks=lacks | (_ALL - capabilities(spec).features),
+            lacks=_lacks(props) | (_ALL - capabilities(spec).features),
             stream_only=True,  # it notices that a caller is gone only when it writes
             skip=_PROGRESS_FRAME,
         )
@@ -145,17 +149,22 @@ class LlamaServer:
         return await self._child.exited()
 
 
-async def _lacks(name: str, url: str, key: str) -> frozenset[str]:
-    """What the loaded model's template cannot do, as the server itself found by trying it."""
+async def _props(name: str, url: str, key: str) -> dict[str, Any]:
+    """What the server found out about the model it loaded."""
     try:
         timeout = aiohttp.ClientTimeout(total=30)
         headers = {"Authorization": f"Bearer {key}"}
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http, http.get(f"{url}/props") as answer:
             props: dict[str, Any] = await answer.json()
+            return props
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise EngineDownError(
             f"{name}: the engine is up but does not tell what it can do: {error!r}", expert=name
         ) from error
+
+
+def _lacks(props: dict[str, Any]) -> frozenset[str]:
+    """What the template cannot do, as the server found by trying it out."""
     caps = props.get("chat_template_caps") or {}
     if not (caps.get("supports_tools") and caps.get("supports_tool_calls")):
         return frozenset(("tools", TOOL_CHOICE))

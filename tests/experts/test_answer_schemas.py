@@ -115,7 +115,9 @@ def test_what_openai_calls_strict_passes() -> None:
 @pytest.mark.model
 async def test_the_engine_is_of_the_same_mind(smollm2: Path, tmp_path: Path) -> None:
     """It says what it cannot compile in its log alone, and then answers as it likes."""
-    spec = ExpertSpec(name="general", source=f"file:{smollm2}", options=llama_cpp.Params(slots=1, context=256))
+    spec = ExpertSpec(
+        name="general", source=f"file:{smollm2}", options=llama_cpp.Params(slots=1, context=256, threads=1)
+    )
     engine = llama_cpp.engine(spec, Site(tmp_path, tmp_path))
     endpoint = await engine.start()
     log = log_file(tmp_path, "general")

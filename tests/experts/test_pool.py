@@ -9,7 +9,14 @@ import pytest
 from experts.backends import Site
 from experts.breaker import CANCELLED, CLIENT_ERROR, Rules, busy, failed
 from experts.catalog import Catalog
-from experts.errors import EngineBusyError, EngineDownError, EngineFaultError, NotFoundError, SourceError
+from experts.errors import (
+    EngineBusyError,
+    EngineDownError,
+    EngineFaultError,
+    NotFoundError,
+    SourceError,
+    StreamCutError,
+)
 from experts.pool import Pool, Restarts
 from experts.spec import ExpertSpec
 from tests.scripted import Clock, ScriptedBackend, settle, up
@@ -112,6 +119,29 @@ async def test_a_crash_loses_its_calls_and_is_repaired_at_once() -> None:
     status = pool.status()[0]
     assert (status.state, status.restarts, len(backend.engines)) == ("ready", 1, 2)
     assert not (await pool.lease("general")).lost
+    await pool.stop()
+
+
+async def test_a_call_that_learns_of_a_crash_first_keeps_others_from_running_into_it() -> None:
+    backend = up(ScriptedBackend())
+    pool = await started(catalog(backend))
+    with pytest.raises(StreamCutError), await pool.lease("general"):
+        backend.engines[0].stopped = True  # its process is gone, but nobody has heard of it yet
+        raise StreamCutError("connection reset")
+    waiting = asyncio.ensure_future(pool.lease("general"))
+    await settle()
+    assert not waiting.done()
+    backend.engines[0].die("killed by signal 9 (SIGKILL)")
+    assert not (await waiting).lost
+    assert len(backend.engines) == 2
+    await pool.stop()
+
+
+async def test_a_broken_connection_to_a_live_engine_delays_others_only_a_moment() -> None:
+    pool = await started(catalog(up(ScriptedBackend())))
+    (await pool.lease("general")).close(failed("connection reset", cut=True))
+    (await pool.lease("general", wait_s=5.0)).close()
+    assert pool.status()[0].restarts == 0
     await pool.stop()
 
 
