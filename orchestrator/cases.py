@@ -15,6 +15,7 @@ from experts.spec import Frozen
 from orchestrator.offline import Offline
 from orchestrator.problems import given, suggest
 from router.policy import Route
+from router.session import Previous
 
 
 class Expected(Frozen):
@@ -23,6 +24,13 @@ class Expected(Frozen):
     matched: bool | None = Field(None, description="whether it matches")
     label: str | None = Field(None, description="its label")
     value: Any = Field(None, description="its value")
+
+
+class Answered(Frozen):
+    """Who answered a conversation before, for `session`."""
+
+    expert: str = Field(description="the expert that answered")
+    decision: str | None = Field(None, description="the decision it answered by; default: the first that may use it")
 
 
 class Case(Frozen):
@@ -36,6 +44,9 @@ class Case(Frozen):
     user: str = Field("", description="the key's user")
     tenant: str = Field("default", description="the key's tenant")
     roles: tuple[str, ...] = Field((), description="the key's roles")
+    previous: str | Answered | None = Field(
+        None, description="who answered the conversation before: an expert, or {expert: …, decision: …}"
+    )
     decision: str = Field(description="the decision that must win; refused: a constraint must refuse")
     expert: str | None = Field(None, description="the expert that must be asked first")
     signals: Mapping[str, bool | Expected] = Field({}, description="signals that must match, or not, or say this")
@@ -45,6 +56,13 @@ class Case(Frozen):
         if (self.text is None) == (self.messages is None):
             raise ValueError("a case needs exactly one of 'text' and 'messages'")
         return self
+
+    @property
+    def answered(self) -> Previous | None:
+        """`previous`, as the router takes it."""
+        if isinstance(self.previous, Answered):
+            return Previous(self.previous.expert, self.previous.decision)
+        return None if self.previous is None else Previous(self.previous)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -97,7 +115,12 @@ async def try_case(offline: Offline, line: int, case: Case) -> Outcome:
     """Route one case and compare."""
     try:
         route = await offline.route(
-            case.body, headers=case.headers, user=case.user, tenant=case.tenant, roles=case.roles
+            case.body,
+            headers=case.headers,
+            user=case.user,
+            tenant=case.tenant,
+            roles=case.roles,
+            previous=case.answered,
         )
     except MadrigalError as error:
         return Outcome(line, case, "error", None, (error.message,))

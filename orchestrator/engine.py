@@ -6,7 +6,7 @@ Knows nothing of HTTP; `orchestrator/service.py` makes, reloads and stops the pa
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,12 +22,15 @@ from experts.stream import frame
 from orchestrator.attempts import Attempts
 from orchestrator.config import Config
 from orchestrator.request import ChatRequest, Text
+from orchestrator.sessions import Sessions
 from orchestrator.shared import Admission, Limits
 from orchestrator.store.records import CallRecord, RequestRecord
 from orchestrator.strategies import Job
 from orchestrator.telemetry import Telemetry, end_span
 from router.policy import Policy, Route
 from router.prompt import Prompt
+from router.route import DIRECT
+from router.session import Previous
 
 _OPERATION = {"chat/completions": "chat", "completions": "text_completion"}
 
@@ -45,7 +48,8 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What outlives reloads: the effects a request needs. `put` records; `status_of` is the API's error map."""
+    """What outlives reloads: the effects a request needs. `put` records; `status_of` is the API's error map; `sessions`
+    remembers who answered each conversation."""
 
     pool: Pool
     client: Client
@@ -56,6 +60,7 @@ class Parts:
     keep_text: Callable[[], bool] = lambda: False
     random: Callable[[], float] = random.random
     wall: Callable[[], float] = time.time
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 def resolve(state: State, model: str) -> tuple[str, str | None]:
@@ -94,7 +99,12 @@ async def route(state: State, parts: Parts, request: ChatRequest, prompt: Prompt
     policy_name, expert = resolve(state, request.model)
     request.key.demand_model(request.model)
     return await state.policies[policy_name].route(
-        prompt, healthy=parts.pool.why_not, random=parts.random, clock=time.perf_counter, only=expert
+        prompt,
+        healthy=parts.pool.why_not,
+        random=parts.random,
+        clock=time.perf_counter,
+        only=expert,
+        previous=parts.sessions.recall(prompt, policy_name) if expert is None else None,
     )
 
 
@@ -171,6 +181,9 @@ class Reply:
             self.headers["x-madrigal-strategy"] = chosen.strategy.type
         self.headers["x-madrigal-expert"] = self._answer.expert
         self._first_byte_s = time.perf_counter() - self._started
+        if chosen.decision != DIRECT:
+            spec = state.policies[chosen.policy].spec.session
+            parts.sessions.remember(prompt, chosen.policy, Previous(self._answer.expert, chosen.decision), spec)
 
     @property
     def stream(self) -> bool:

@@ -13,6 +13,7 @@ from orchestrator.config import DEFAULT_POLICY, Config, cards
 from orchestrator.problems import suggest
 from router.policy import Route, Tools, compile_policy
 from router.prompt import Prompt
+from router.session import Previous
 
 
 class Offline:
@@ -32,8 +33,10 @@ class Offline:
         user: str = "",
         tenant: str = "default",
         roles: tuple[str, ...] = (),
+        previous: Previous | None = None,
     ) -> Route:
-        """The route of a chat or completions body; its `model` names a policy or an expert, default `auto`.
+        """The route of a chat or completions body; its `model` names a policy or an expert, default `auto`;
+        `previous` is who answered its conversation before.
 
         Raises `NotFoundError` for another model, and what `Policy.route` raises where no expert can serve it.
         """
@@ -48,4 +51,5 @@ class Offline:
             random=self._random.random,
             clock=time.perf_counter,
             only=model if direct else None,
+            previous=previous,
         )

@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 
 from experts.spec import Frozen, Name
 from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
-from router.spec import Requirement
+from router.spec import Requirement, SessionSpec
 
 DEFAULT_EXPERTS = {
     "general": {
@@ -73,6 +73,7 @@ class PolicyRow(Frozen):
     order: Literal["priority", "confidence"] = Field(
         "priority", description="how matching decisions are ranked: by priority, or by confidence of their expression"
     )
+    session: SessionSpec = Field(SessionSpec(), description="when a conversation stays with its expert")
     signals: Mapping[str, Signal] = Field({}, description="name → what is read off a request")
     constraints: tuple[ConstraintRow, ...] = Field((), description="what holds for every decision")
 

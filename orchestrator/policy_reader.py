@@ -27,7 +27,7 @@ from orchestrator.problems import Problems, given, suggest
 from orchestrator.yaml_marks import Path
 from router import rules
 from router.policy import Card, Tools, compile_policy
-from router.spec import Choice, ConstraintSpec, DecisionSpec, PolicySpec, SignalSpec
+from router.spec import Choice, ConstraintSpec, DecisionSpec, PolicySpec, SessionSpec, SignalSpec
 from router.tree import names
 
 DEFAULT_POLICY = "auto"
@@ -128,6 +128,7 @@ class Reader:
         constraints = (top.constraints if top else ()) + tuple(
             ConstraintSpec(name=r.name or r.when, when=r.when, refuse=r.refuse, require=r.require) for _, r in rows
         )
+        session = self.session(row.get("session"), (*path, "session"), known) or (top.session if top else SessionSpec())
         decisions = list(self.decisions(row.get("decisions"), (*path, "decisions"), known, experts))
         if "decisions" not in row and not path:
             decisions = [self.default_decision(experts)] if experts else []
@@ -138,10 +139,18 @@ class Reader:
             name=name,
             description=row.get("description", "") if isinstance(row.get("description", ""), str) else "",
             order=order if order in ("priority", "confidence") else "priority",
+            session=session,
             signals=signals,
             constraints=constraints,
             decisions=tuple(decisions),
         )
+
+    def session(self, written: Any, path: Path, known: set[str]) -> SessionSpec | None:
+        """The session section, None where there is none (the file's own validation tells what is wrong with it)."""
+        spec = self.problems.validate(SessionSpec, written, path) if isinstance(written, dict) else None
+        if spec is not None and spec.unless is not None:
+            self.rule(spec.unless, (*path, "unless"), known)
+        return spec
 
     def signals(self, written: Any, path: Path, taken: set[str]) -> Iterator[SignalSpec]:
         """The signals of one mapping. Guards, and what any constraint reads, fail rather than miss."""

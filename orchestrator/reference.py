@@ -49,6 +49,8 @@ def _reference(schema: Mapping[str, Any]) -> Iterator[str]:
     yield from _model(definitions, "ConstraintRow")
     yield "What `require` may demand:\n"
     yield from _model(definitions, "Requirement")
+    yield f"### session\n\n{definitions['SessionSpec']['description']}\n"
+    yield from _model(definitions, "SessionSpec")
     yield from _experts(schema)
     for package, prefix, title, said in _FOLDERS:
         yield f"### {title}\n\n{said}\n"

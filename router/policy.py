@@ -16,14 +16,16 @@ from experts.spec import Frozen
 from router import compile as compiling
 from router.card import Card, card_of
 from router.compile import Chooser, Load
-from router.contest import Bounds, Constraint, Contender, first, judge, surest
+from router.contest import Bounds, Condition, Constraint, Contender, first, judge, surest
 from router.look import Look, Source
 from router.prompt import Prompt
 from router.route import DIRECT, REFUSED, Route, Story
 from router.screen import Lineup, muster, reject
 from router.selectors import Ask, Score, Select, Selection, SelectLater
+from router.session import Kept, Previous, kept
 from router.signals import Missing
 from router.spec import Choice, DecisionSpec, PolicySpec
+from router.stay import Stay
 from router.tools import Tools
 
 __all__ = ["Card", "Policy", "Route", "Tools", "card_of", "compile_policy"]
@@ -51,7 +53,8 @@ def compile_policy(
     constraints = compiling.constraints(spec.constraints, known, experts)
     contenders = compiling.decisions(spec.decisions, known, experts)
     choosers = compiling.choosers(contenders, experts, tools, load)
-    return Policy(spec, experts, sources, constraints, contenders, choosers, direct)
+    unless = Condition.of(spec.session.unless, known, "session.unless") if spec.session.unless is not None else None
+    return Policy(spec, experts, sources, constraints, contenders, choosers, direct, unless)
 
 
 class Policy:
@@ -66,6 +69,7 @@ class Policy:
         contenders: Sequence[Contender],
         choosers: Mapping[str, Chooser],
         direct: Choice,
+        unless: Condition | None = None,
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -76,6 +80,7 @@ class Policy:
         self._contenders = contenders
         self._choosers = choosers
         self._direct = direct
+        self._unless = unless
         self._by_confidence = spec.order == "confidence"
         tiers = dict.fromkeys(contender.spec.tier for contender in contenders)
         self._tiers = [[c for c in contenders if c.spec.tier == tier] for tier in tiers]
@@ -89,19 +94,21 @@ class Policy:
         clock: Callable[[], float],
         only: str | None = None,
         allowed: Callable[[str], bool] | None = None,
+        previous: Previous | None = None,
     ) -> Route:
         """Decide for one request. Waits only where a neural signal or selector must be computed.
 
         `healthy` says None, or why an expert is not well; `random` gives numbers in [0, 1), `clock` seconds. `only`
         names an expert directly: no decision is asked, every constraint holds. `allowed` says which experts the
-        caller's key may use; None: all.
+        caller's key may use; None: all. `previous` is who answered the conversation before, for `session`.
 
         Raises `UnsupportedError`, `ContextLengthError`, `ConstraintError` or `ForbiddenError` if the experts of the
         winning decision cannot or may not serve the request (the next decision is never taken instead: what a policy
         says holds), `NotFoundError` if there is no expert `only`, `ExpertError` if a signal that must not fail does.
         """
         look = self._look(prompt, clock, only)
-        while isinstance(settled := self._settle(look, only), frozenset):
+        stay = self._stay(prompt, previous) if previous is not None and only is None else None
+        while isinstance(settled := self._settle(look, only, stay), frozenset):
             await look.compute(settled)
         draft = self._draft(look, *settled, healthy, random, clock, only, allowed)
         if isinstance(draft, Route):
@@ -120,10 +127,12 @@ class Policy:
         clock: Callable[[], float],
         only: str | None = None,
         allowed: Callable[[str], bool] | None = None,
+        previous: Previous | None = None,
     ) -> Route | None:
         """`route` without an event loop; None where a neural signal or selector would have to be computed."""
         look = self._look(prompt, clock, only)
-        settled = self._settle(look, only)
+        stay = self._stay(prompt, previous) if previous is not None and only is None else None
+        settled = self._settle(look, only, stay)
         if isinstance(settled, frozenset):
             return None
         draft = self._draft(look, *settled, healthy, random, clock, only, allowed)
@@ -143,26 +152,54 @@ class Policy:
             )
         return Look(self._sources, prompt, clock)
 
-    def _settle(self, look: Look, only: str | None) -> tuple[Bounds, Contender | None] | Missing:
-        """What constraints say and who wins (None where no decision is asked), or the signals needed to tell.
+    def _stay(self, prompt: Prompt, previous: Previous) -> Stay | None:
+        """The decision a request stays with, if it stays: that of before, or the first that may use the expert."""
+        why = kept(prompt, self.spec.session)
+        if why is None:
+            return None
+        for contender in self._contenders:
+            spec = contender.spec
+            if spec.name == previous.decision or (previous.decision is None and previous.expert in spec.use):
+                return Stay(contender, previous.expert, why)
+        return None  # the policy has changed since
+
+    def _settle(
+        self, look: Look, only: str | None, stay: Stay | None
+    ) -> tuple[Bounds, Contender | None, Stay | None] | Missing:
+        """What constraints say, who wins (None where no decision is asked) and whether that is by staying, or the
+        signals needed to tell.
 
         What constraints and the contest need is asked for together, as waiting once is faster than twice.
         """
         bounds = judge(self._constraints, look.see)
         if isinstance(bounds, Bounds) and (bounds.refusal is not None or only is not None):
-            return bounds, None
+            return bounds, None, None
         if only is not None:
             return cast(Missing, bounds)
+        if stay is not None:
+            freed = self._freed(stay, look)
+            if isinstance(freed, frozenset):
+                return freed | (bounds if isinstance(bounds, frozenset) else frozenset())
+            if not freed:
+                return (bounds, stay.contender, stay) if isinstance(bounds, Bounds) else bounds
         winner = surest(self._tiers, look.see) if self._by_confidence else first(self._contenders, look.see)
         if isinstance(bounds, Bounds):
-            return winner if isinstance(winner, frozenset) else (bounds, winner)
+            return winner if isinstance(winner, frozenset) else (bounds, winner, None)
         return bounds | winner if isinstance(winner, frozenset) else bounds
+
+    def _freed(self, stay: Stay, look: Look) -> bool | Missing:
+        """Whether `session.unless` sets a follow-up free, or what it needs to tell. A tool loop is never broken."""
+        if self._unless is None or stay.why == "tool_loop":
+            return False
+        freed = self._unless.truth(look.see)
+        return self._unless.missing(look.see) if freed is None else freed
 
     def _draft(
         self,
         look: Look,
         bounds: Bounds,
         winner: Contender | None,
+        stay: Stay | None,
         healthy: Callable[[str], str | None],
         random: Callable[[], float],
         clock: Callable[[], float],
@@ -172,19 +209,24 @@ class Policy:
         """The route of a refused request, or what is left for the selector. Raises if nobody can serve."""
         if bounds.refusal is not None:
             look.stop()
-            story = self._story(look, bounds, None, None, allowed)
+            story = self._story(look, bounds, None, None, allowed, None)
             refusal = bounds.refusal
             return Route(self.name, REFUSED, (), self._direct, (), 1.0, {}, {}, refusal.refuse, refusal.name, story)
         use = winner.spec.use if winner is not None else (cast(str, only),)
         lineup = muster([self._experts[name] for name in use], look.prompt, bounds.demands, allowed, healthy)
         if not lineup.first:
             reject(lineup.drops, f"the decision {winner.spec.name!r}" if winner is not None else f"the model {only!r}")
+        chooser = _ALONE if winner is None else self._choosers[winner.spec.name] if stay is None else stay.chooser
+        if stay is not None:
+            lineup = lineup.led_by(self._experts[stay.expert]) if stay.expert in self._experts else lineup
         return _Draft(
-            chooser=self._choosers[winner.spec.name] if winner is not None else _ALONE,
+            chooser=chooser,
             ask=Ask(lineup.first, look.prompt, look.known, random, clock),
             lineup=lineup,
             spec=winner.spec if winner is not None else None,
-            story=self._story(look, bounds, winner, self._choosers[winner.spec.name].type if winner else None, allowed),
+            story=self._story(
+                look, bounds, winner, chooser.type if winner else None, allowed, stay.why if stay is not None else None
+            ),
         )
 
     def _story(
@@ -194,6 +236,7 @@ class Policy:
         winner: Contender | None,
         selector: str | None,
         allowed: Callable[[str], bool] | None,
+        why: Kept | None,
     ) -> Story:
         return Story(
             look,
@@ -206,6 +249,7 @@ class Policy:
             allowed,
             self._by_confidence,
             selector,
+            why,
         )
 
     def _finish(self, draft: "_Draft", selection: Selection) -> Route:

@@ -13,6 +13,7 @@ from router.kleene import because
 from router.look import Look
 from router.screen import barred
 from router.selectors import Score
+from router.session import TOLD, Kept
 from router.signals import Signal
 from router.spec import Choice, Requirement
 
@@ -36,6 +37,7 @@ class Story:
     allowed: Callable[[str], bool] | None
     by_confidence: bool
     selector: str | None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Route:
     refuse: str | None
     constraint: str | None
     story: Story
+
+    @property
+    def kept(self) -> Kept | None:
+        """Why the request stays with the expert of its conversation; None where it was routed by its signals."""
+        return self.story.kept
 
     @property
     def signals(self) -> Mapping[str, Signal]:
@@ -106,6 +113,7 @@ class Route:
             "experts": [{"name": s.expert, "score": s.score, "why": s.why} for s in self.experts],
             "strategy": _choice(self.strategy),
             "select": story.selector,
+            "session": story.kept,
             "signals": {name: self._signal(name) for name in story.signals},
             "constraints": [self._constraint(constraint) for constraint in story.constraints],
             "decisions": [self._decision(contender) for contender in story.contenders],
@@ -157,6 +165,9 @@ class Route:
             if self.refuse is not None:
                 return f"not reached: the constraint {self.constraint!r} refuses the request"
             return "not asked: the client named the expert"
+        if story.kept is not None:
+            whose = "it answered before" if contender is story.winner else f"stays with {self.decision}"
+            return f"{whose}: {TOLD[story.kept]}"
         if contender is story.winner:
             return f"won: {because(rule, see) if rule is not None else 'it always holds'}"
         if matched is False and rule is not None:

@@ -114,6 +114,13 @@ class Lineup:
     drops: Sequence[Drop]
     unhealthy: Mapping[str, str]
 
+    def led_by(self, card: Card) -> "Lineup":
+        """The same with an expert among `first` that is later only as the prompt may prove too long for it."""
+        if card.name in self.unhealthy or all(name != card.name for name, _ in self.later):
+            return self
+        later = [(name, why) for name, why in self.later if name != card.name]
+        return Lineup([card, *self.first], later, self.drops, self.unhealthy)
+
 
 def muster(
     cards: Iterable[Card],

@@ -65,6 +65,20 @@ class DecisionSpec(Frozen):
     description: str = ""
 
 
+class SessionSpec(Frozen):
+    """When a request stays with the expert that answered its conversation before. Constraints hold all the same, and
+    an expert that cannot serve the request, or is not well, is not waited for."""
+
+    tool_loops: bool = Field(True, description="results of tools go to the expert that called them")
+    follow_up_tokens: int = Field(
+        8, ge=0, description="a user turn of at most so many tokens, after an answer, stays (`commit it`); 0: none does"
+    )
+    unless: str | None = Field(
+        None, description="an expression over signals; where it holds, a follow-up is routed anew"
+    )
+    ttl_s: float = Field(3600.0, gt=0, description="how long a conversation's expert is remembered, in seconds")
+
+
 class PolicySpec(Frozen):
     """A named policy: what `model: "auto"` (or its own name) means."""
 
@@ -73,6 +87,7 @@ class PolicySpec(Frozen):
     order: Literal["priority", "confidence"] = Field(
         "priority", description="how matching decisions are ranked: by priority, or by confidence of their expression"
     )
+    session: SessionSpec = SessionSpec()
     signals: tuple[SignalSpec, ...] = ()
     constraints: tuple[ConstraintSpec, ...] = ()
     decisions: tuple[DecisionSpec, ...] = Field(min_length=1)

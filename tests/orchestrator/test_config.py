@@ -121,7 +121,7 @@ def test_guards_and_what_a_constraint_reads_fail_closed():
         ("experts:", "expert:", "expert:", "expert: unknown key 'expert'; did you mean 'experts'? Known: constraints,"),
         ("source:", "sorce:", "sorce:", "experts.general.sorce: unknown key 'sorce'; did you mean 'source'? Known:"),
         ("concurrency:", "concurency:", "concurency:", "experts.coder.concurency: unknown key 'concurency'; did you mean"),
-        ("any:", "amy:", "amy:", "signals.code.amy: unknown key 'amy'; did you mean 'any'? Known: all, any, case_sens"),
+        ("any:", "amy:", "amy:", "signals.code.amy: unknown key 'amy'; did you mean 'any'? Known: all, any, bm25"),
         ("require: {local", "require: {lokal", "lokal:", "constraints[0].require.lokal: unknown key 'lokal'; did you m"),
         ("{name: code, when", "{name: code, wen", "wen:", "decisions[0].wen: unknown key 'wen'; did you mean 'when'"),
         ("{use: general}", "{use: general, select: {type: static, x: 1}}", "x:", "decisions[1].select.x: unknown key 'x'"),
