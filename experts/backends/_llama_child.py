@@ -24,7 +24,7 @@ def params(settings: dict[str, Any]) -> Any:
     p.ui = False
     p.endpoint_slots = True
     p.endpoint_metrics = True
-    p.verbosity = 2  # warnings and errors: a line per request would grow the log without end
+    p.verbosity = 1  # errors: its warnings come with every other request and would grow the log without end
     p.use_jinja = True
     if settings["template"]:
         p.chat_template = settings["template"]
