@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from api.answer import serve
@@ -106,6 +107,8 @@ def check(body: Mapping[str, Any]) -> None:
             param="max_tokens",
             code="invalid_value",
         )
+    if body.get("tools"):
+        writable(body["tools"], "tools")
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice["function"]["name"] not in [t["function"]["name"] for t in body["tools"]]:
         raise InputError(
@@ -113,3 +116,12 @@ def check(body: Mapping[str, Any]) -> None:
             param="tool_choice",
             code="invalid_value",
         )
+
+
+def writable(value: Any, param: str | None = None) -> None:
+    """Raise `InputError` for what can be read as JSON but not be written again: whole numbers beyond 64 bits."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        where = param or "the request"
+        raise InputError(f"{where} cannot be written as JSON: {error}", param=param, code="invalid_value") from None

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from api.errors import RequestError, encode, headers_of, lower, report, status_of
+from experts.errors import UnavailableError
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -79,12 +80,15 @@ class Edge:
                 (b"vary", b"origin"),
             ]
         begun = False
+        stream = False
 
         async def send_on(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, stream
             if message["type"] == "http.response.start":
                 begun = True
                 message["headers"] = [*message.get("headers", ()), *extra]
+            else:
+                stream = message.get("more_body", False)
             await send(message)
 
         try:
@@ -98,6 +102,12 @@ class Edge:
             report(error, request_id, scope["path"])
             if not begun:
                 await respond(send_on, status_of(error), encode(error), headers_of(error))
+        except asyncio.CancelledError:  # the server stops and has waited long enough: say so, and end
+            error = UnavailableError("this server is stopping", retry_after_s=1.0)
+            if not begun:
+                await respond(send_on, status_of(error), encode(error), headers_of(error))
+            elif stream:
+                await send({"type": "http.response.body", "body": b"data: " + encode(error) + b"\n\n"})
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -11,7 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from api.answer import serve
-from api.chat import check
+from api.chat import check, writable
 from api.edge import Context, Receive, Scope, Send
 from api.errors import body_of, status_of
 from api.responses_events import Conversion, Event
@@ -61,8 +61,9 @@ def parse(raw: bytes, key: Key, context: Context, trace_needs_role: bool) -> "Re
         wants_trace=wants_trace,
         via="responses",
     )
-    id = f"resp_{context.request_id.removeprefix('req_')}"
-    return Responding(request, Conversion(skeleton(body, id=id, created_at=int(time.time()))))
+    told = skeleton(body, id=f"resp_{context.request_id.removeprefix('req_')}", created_at=int(time.time()))
+    writable(told)
+    return Responding(request, Conversion(told))
 
 
 class Responding:

@@ -45,7 +45,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(text: str, folder: Path, *, watch: bool = False, key: str | None = None) -> AsyncIterator[Served]:
+async def serving(
+    text: str, folder: Path, *, watch: bool = False, key: str | None = None, stop_s: int = 5
+) -> AsyncIterator[Served]:
     """Serve by the configuration `text`; its store is a file in `folder` unless it names one."""
     if "\nstore:" not in f"\n{text}":
         text += f'\nstore: {{url: "sqlite:///{folder}/test.db"}}\n'
@@ -55,7 +57,7 @@ async def serving(text: str, folder: Path, *, watch: bool = False, key: str | No
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5, ws="none"
+            app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=stop_s, ws="none"
         )
         server = uvicorn.Server(config)
         task = asyncio.ensure_future(server._serve([sock]))

@@ -342,6 +342,21 @@ async def test_stopping_lets_a_running_stream_end(upstream: Upstream, tmp_path: 
         assert text_of(answer.content) == " one two three"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_outlasts_the_stop_is_told_so(upstream: Upstream, tmp_path: Path, stream: bool) -> None:
+    async with serving(config(upstream, "drip" if stream else "hang"), tmp_path, stop_s=1) as served:
+        task = asyncio.ensure_future(served.chat(stream=stream))
+        await until(lambda: upstream.bodies)
+        served.server.should_exit = True
+        answer = await task
+        if stream:
+            assert chunks_of(answer.content)[-1]["error"]["code"] == "no_expert_available"
+            assert b"[DONE]" not in answer.content
+        else:
+            assert answer.status_code == 503
+            assert "stopping" in answer.json()["error"]["message"]
+
+
 async def test_health_needs_nothing(served: Served) -> None:
     async with httpx.AsyncClient(trust_env=False) as bare:
         assert (await bare.get(f"{served.url}/health")).json() == {"status": "ok"}
