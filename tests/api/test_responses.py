@@ -364,10 +364,12 @@ async def test_a_trace_on_request(client: AsyncOpenAI) -> None:
         ({"text": {"format": {"type": "grammar"}}}, "text.format"),
         ({"stream_options": {"include_obfuscation": True}, "stream": True}, "stream_options"),
         ({"madrigal": {"x": 1}}, "madrigal.x"),
+        ({"tools": [{**WEATHER, "parameters": {"maximum": 10**30}}]}, "tools"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "weather", "x": 10**30}}, None),
     ],
 )
 async def test_what_cannot_be_done_is_refused_by_name(
-    served: Served, upstream: Scripted, more: dict[str, Any], param: str
+    served: Served, upstream: Scripted, more: dict[str, Any], param: str | None
 ) -> None:
     answer = await served.http.post("/v1/responses", json={"model": "auto", "input": "hi", **more})
     assert answer.status_code == 400, answer.text
