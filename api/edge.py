@@ -103,11 +103,11 @@ class Edge:
             if not begun:
                 await respond(send_on, status_of(error), encode(error), headers_of(error))
         except asyncio.CancelledError:  # the server stops and has waited long enough: say so, and end
-            error = UnavailableError("this server is stopping", retry_after_s=1.0)
+            told = UnavailableError("this server is stopping", retry_after_s=1.0)
             if not begun:
-                await respond(send_on, status_of(error), encode(error), headers_of(error))
+                await respond(send_on, status_of(told), encode(told), headers_of(told))
             elif stream:
-                await send({"type": "http.response.body", "body": b"data: " + encode(error) + b"\n\n"})
+                await send({"type": "http.response.body", "body": b"data: " + encode(told) + b"\n\n"})
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
