@@ -130,7 +130,7 @@ def test_guards_and_what_a_constraint_reads_fail_closed():
         ("backend: openai", "backend: vlm", "vlm", "experts.coder.backend: unknown backend 'vlm'"),
         ("[coder, general]", "[codr, general]", "codr", "decisions[0].use[0]: unknown expert 'codr'; did you mean 'code"),
         ("use: general", "use: genral", "genral", "decisions[1].use: unknown expert 'genral'; did you mean 'general'?"),
-        ("use: general", "use: general, select: nn", "nn", "decisions[1].select: unknown selector 'nn'. Known: static"),
+        ("use: general", "use: general, select: nn", "nn", "decisions[1].select: unknown selector 'nn'"),
         ("use: general", "use: general, strategy: {type: doble}", "doble", "decisions[1].strategy.type: unknown strategy"),
         ("use: general", "use: general, plugins: [x]", "x", "decisions[1].plugins[0]: unknown plugin 'x'"),
         # expressions: the very character
