@@ -104,6 +104,11 @@ class Pool:
         """Every expert as it is now, in the order of the policy file."""
         return [_status(slot, self._effects.clock()) for slot in self._slots.values()]
 
+    def load(self, name: str) -> int | None:
+        """Calls of an expert in flight and waiting; None where the pool does not run it."""
+        slot = self._slots.get(name)
+        return slot.in_flight + slot.waiting if slot is not None else None
+
     async def reload(self, catalog: Catalog) -> None:
         """Run this catalog instead. What did not change keeps running; what did is started anew while the calls on the
         old engine finish; what is gone stops after its last call. No call in flight is cut."""

@@ -23,6 +23,7 @@ from orchestrator.problems import Problems
 from orchestrator.problems import given as given_value
 from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
 from orchestrator.yaml_marks import read_yaml
+from router.embed import Embedder
 from router.policy import Card, Tools, card_of
 from router.spec import PolicySpec
 
@@ -116,7 +117,7 @@ def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
     assert written is not None, "what is no PolicyFile has problems"
     known = cards(experts)
     for policy in policies.values():
-        reader.compile(policy, known, tools or Tools())
+        reader.compile(policy, known, tools or Tools(embedding=Embedder(), folder=folder))  # loads no model
     problems.check()
     return Config(
         file=file,

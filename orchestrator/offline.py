@@ -6,11 +6,13 @@ Knows nothing of health: every expert counts as well.
 import random
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from experts.errors import NotFoundError
 from orchestrator.config import DEFAULT_POLICY, Config, cards
 from orchestrator.problems import suggest
+from router.embed import Embedder
 from router.policy import Route, Tools, compile_policy
 from router.prompt import Prompt
 from router.session import Previous
@@ -21,6 +23,7 @@ class Offline:
 
     def __init__(self, config: Config, tools: Tools | None = None) -> None:
         known = cards(config.experts)
+        tools = tools or Tools(embedding=Embedder(), folder=Path(config.file).absolute().parent)
         self.experts = frozenset(known)
         self.policies = {name: compile_policy(spec, known, tools) for name, spec in config.policies.items()}
         self._random = random.Random(0)

@@ -1,6 +1,6 @@
 """What signals and selectors may be handed beyond the prompt. Knows no implementation: they are injected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,9 +21,23 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reward:
+    """What the users of an expert's answers thought of them: how many said so, and the mean of their scores, 0..1."""
+
+    count: float = 0.0
+    mean: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """Everything that may be injected; what a signal or selector lists in its `NEEDS` is checked to be there."""
 
     embedding: Embedder | None = None
     folder: Path = Path()
     """Where relative paths of a policy start: the folder of its file."""
+    load: Callable[[str], int | None] = lambda expert: None
+    """An expert's calls in flight and waiting, now; None where that is not known, as without a server."""
+    latency: Callable[[str], float | None] = lambda expert: None
+    """Seconds to the first token of an expert's recent calls; None where there were none."""
+    reward: Callable[[str], Reward] = lambda expert: Reward()
+    """The feedback on an expert's answers, as it is known by now."""
