@@ -19,9 +19,11 @@ from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
+from orchestrator.figures import Figures
 from orchestrator.keys import Key, Keys
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
+from orchestrator.store.records import RequestRecord
 from orchestrator.store.store import Store
 from orchestrator.telemetry import Reading, Telemetry
 from orchestrator.watch import ConfigWatcher
@@ -53,7 +55,8 @@ class Service:
         self.pool = pool
         self.telemetry = Telemetry()
         self.embedder = Embedder()  # loads its model at the first text
-        self.state = _state(config, pool.catalog, self.embedder)
+        self.figures = Figures()
+        self.state = self._state(config, pool.catalog)
         self.watcher: ConfigWatcher | None = None
         self.started_at = time.time()
         self._client = client
@@ -67,7 +70,7 @@ class Service:
             client=client,
             limits=MemoryLimits(spent=recorder.spent_usd),
             telemetry=self.telemetry,
-            put=recorder.put,
+            put=self._put,
             status_of=status_of,
             keep_text=lambda: self.state.config.store.keep == "text",
         )
@@ -102,6 +105,7 @@ class Service:
         keys.start()
         recorder.start()
         await pool.start()
+        service._spawn(service.figures.keep_fresh(store))
         if load is not None:
             service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell, load=load)
             service._spawn(service.watcher.run())
@@ -125,7 +129,7 @@ class Service:
         changes nothing where the new one cannot be used."""
         catalog = Catalog.of(config.experts.values())
         old = self.state
-        new = _state(config, catalog, self.embedder)
+        new = self._state(config, catalog)
         self.keys.configure(config.server.keys)
         both = {
             **{e.spec.name: e.spec for e in old.catalog.values()},
@@ -211,6 +215,26 @@ class Service:
             told["config_error"] = str(self.watcher.error)
         return not problems and not self._draining, told
 
+    def _state(self, config: Config, catalog: Catalog) -> State:
+        tools = Tools(
+            embedding=self.embedder,
+            folder=Path(config.file).absolute().parent,
+            load=self.pool.load,
+            latency=self.figures.latency,
+            reward=self.figures.reward,
+        )
+        return State(
+            config=config,
+            policies=compiled(config, catalog, tools),
+            catalog=catalog,
+            policy_hash=config.policy_hash,
+            created=int(time.time()),
+        )
+
+    def _put(self, record: RequestRecord) -> None:
+        self.figures.note(record)
+        self.recorder.put(record)
+
     def _readings(self) -> Iterable[Reading]:
         experts = self.pool.status()
         yield (
@@ -273,16 +297,6 @@ def _expert(status: ExpertStatus) -> dict[str, Any]:
         "restarts": status.restarts,
         "revision": status.revision,
     }
-
-
-def _state(config: Config, catalog: Catalog, embedder: Embedder) -> State:
-    return State(
-        config=config,
-        policies=compiled(config, catalog, Tools(embedding=embedder)),
-        catalog=catalog,
-        policy_hash=config.policy_hash,
-        created=int(time.time()),
-    )
 
 
 def compiled(config: Config, catalog: Catalog, tools: Tools) -> dict[str, Policy]:
