@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.edge import ClientGone, read_body
 from api.errors import RequestError, invalid
 from experts.errors import InputError
-from orchestrator.keys import Key
+from orchestrator.caller import Key
 from orchestrator.service import Service
 
 

@@ -12,8 +12,8 @@ from api.edge import Context, Receive, Scope, Send
 from api.errors import encode, invalid
 from api.schemas import CHAT, COMPLETION
 from experts.errors import InputError
+from orchestrator.caller import Key
 from orchestrator.engine import Reply
-from orchestrator.keys import Key
 from orchestrator.request import ChatRequest
 from orchestrator.service import Service
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from api.access import KeyOf, ServiceOf
 from experts.errors import NotFoundError
-from orchestrator.keys import Key
+from orchestrator.caller import Key
 from orchestrator.service import Service
 from router.embed import DIMENSIONS, MAX_TOKENS, MODEL
 

@@ -18,8 +18,8 @@ from api.responses_events import Conversion, Event
 from api.responses_request import chat_body, retell, skeleton
 from api.responses_schemas import RESPONSE, refusal
 from experts.errors import MadrigalError
+from orchestrator.caller import Key
 from orchestrator.engine import Reply
-from orchestrator.keys import Key
 from orchestrator.request import ChatRequest
 from orchestrator.service import Service
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experts.errors import InputError, NotFoundError
+from orchestrator.caller import Key
 from orchestrator.engine import Parts, State
-from orchestrator.keys import Key
 from orchestrator.shared import Admission
 from orchestrator.store.records import RequestRecord
 from orchestrator.telemetry import end_span

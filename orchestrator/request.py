@@ -8,7 +8,7 @@ import orjson
 
 from experts.call import Answer, Usage
 from experts.stream import DONE, frame
-from orchestrator.keys import Key
+from orchestrator.caller import Key
 
 
 @dataclass(frozen=True, slots=True)

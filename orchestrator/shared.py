@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from experts.errors import LimitError
-from orchestrator.keys import Key, Quota
+from orchestrator.caller import Key, Quota
 from orchestrator.window import Window
 
 Spent = Callable[[str, date | None], Awaitable[float]]

@@ -14,7 +14,8 @@ from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, ou
 from orchestrator.cli._store import StoreOption, read_config, with_store
 
 if TYPE_CHECKING:
-    from orchestrator.keys import Key, Keys
+    from orchestrator.caller import Key
+    from orchestrator.keys import Keys
     from orchestrator.store.records import UsageRow
     from orchestrator.store.store import Store
 
@@ -48,7 +49,7 @@ def create(
     store: StoreOption = None,
 ) -> None:
     """Make a key and show its token, once: only a hash of it is stored."""
-    from orchestrator.keys import Quota
+    from orchestrator.caller import Quota
 
     ends = None if expires is None else moment(expires, datetime.now(UTC)).timestamp()
 
@@ -177,7 +178,8 @@ def _with_keys(url: str | None, config: Path, work: Any) -> Any:
 
 
 async def _id_of(name: str, opened: Store, config: Path) -> str:
-    from orchestrator.keys import ANONYMOUS, Keys
+    from orchestrator.caller import ANONYMOUS
+    from orchestrator.keys import Keys
 
     loaded = read_config(config)
     ids = {ANONYMOUS.id: ANONYMOUS.id}

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from experts.errors import ConflictError
-from orchestrator.keys import Key, Quota
+from orchestrator.caller import Key, Quota
 from orchestrator.store.models import counters, keys
 from orchestrator.store.store import Store
 

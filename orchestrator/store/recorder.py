@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 import sqlalchemy as sa
 
 from experts.errors import ConflictError, InputError, NotFoundError, StoreError
-from orchestrator.keys import Key
+from orchestrator.caller import Key
 from orchestrator.store.models import feedback, requests
 from orchestrator.store.queries import purge, spent_usd
 from orchestrator.store.records import Keep, RequestRecord

@@ -154,6 +154,7 @@ def _set_up_sqlite(connection: Any, record: object) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may cost the last moments, never the file
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -512")  # KiB a connection; what is written is hardly read again
     cursor.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from openai import AsyncOpenAI, NotFoundError
 
-from orchestrator.keys import Quota
+from orchestrator.caller import Quota
 from orchestrator.store.models import requests
 from router.embed import MODEL
 from tests.serving import Served, serving

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.keys import Quota
+from orchestrator.caller import Quota
 from tests.fakes import Upstream, until
 from tests.serving import Served, serving
 

@@ -21,7 +21,8 @@ from experts.errors import (
     InputError,
     NotFoundError,
 )
-from orchestrator.keys import ANONYMOUS, Key, Keys, Quota
+from orchestrator.caller import ANONYMOUS, Key, Quota
+from orchestrator.keys import Keys
 from orchestrator.settings import KeySpec, Limits
 from orchestrator.store.store import Store
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experts.errors import LimitError, StoreError
-from orchestrator.keys import Key, Quota
+from orchestrator.caller import Key, Quota
 from orchestrator.shared import MemoryLimits, _duration
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.records import CallRecord, RequestRecord

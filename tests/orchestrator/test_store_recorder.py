@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from experts.errors import ConflictError, InputError, NotFoundError
-from orchestrator.keys import ANONYMOUS, Key
+from orchestrator.caller import ANONYMOUS, Key
 from orchestrator.store import queries
 from orchestrator.store.models import calls, feedback, metadata, requests
 from orchestrator.store.recorder import Recorder
