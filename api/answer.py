@@ -4,13 +4,14 @@ Plain ASGI instead of a framework endpoint: nothing may stand between the engine
 Knows nothing of how an answer is made, nor of a path's wire form: that is its `Dialect`.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import Protocol, TypeAlias
 
 from api.edge import ClientGone, Context, Receive, Scope, Send, Watch, encoded, read_body, respond
 from api.errors import RequestError, report
+from orchestrator.caller import Key
 from orchestrator.engine import Reply, answer
-from orchestrator.keys import Key
 from orchestrator.request import ChatRequest
 from orchestrator.service import Service
 
@@ -55,31 +56,42 @@ async def serve(service: Service, scope: Scope, receive: Receive, send: Send, pa
         key = await service.authenticate(context.headers)
         raw = await read_body(context.headers, receive, service.max_body_bytes)
         dialect = parse(raw, key, context, service.keys.required)
-        async with Watch(receive):
-            await _answer(service, dialect, send)
+        await _answer(service, dialect, receive, send)
     except ClientGone:
         return
 
 
-async def _answer(service: Service, dialect: Dialect, send: Send) -> None:
-    request = dialect.request
+async def _answer(service: Service, dialect: Dialect, receive: Receive, send: Send) -> None:
+    """Answer while the client is there. The reply is closed out of its reach: a server tells of a finished answer in
+    the same way as of a client that left, and that must not cut short what is still to be written down."""
     with service.place() as state:
-        try:
-            reply = await answer(state, service.parts, request)
-        except Exception as raised:
-            dialect.retell(raised)
-            raise
+        reply: Reply | None = None
         error: BaseException | None = None
         try:
-            if request.stream:
-                await _stream(reply, dialect, send)
-            else:
-                await respond(send, 200, dialect.whole(await reply.read()), reply.headers)
+            async with Watch(receive):
+                try:
+                    reply = await answer(state, service.parts, dialect.request)
+                except Exception as raised:
+                    dialect.retell(raised)
+                    raise
+                await _send(reply, dialect, send)
+        except ClientGone:
+            error = asyncio.CancelledError()
+            raise
         except BaseException as raised:
             error = raised
             raise
         finally:
-            await reply.close(error)
+            if reply is not None:
+                await reply.close(error)
+            error = None  # held here, it would hold itself: its traceback holds this frame
+
+
+async def _send(reply: Reply, dialect: Dialect, send: Send) -> None:
+    if dialect.request.stream:
+        await _stream(reply, dialect, send)
+    else:
+        await respond(send, 200, dialect.whole(await reply.read()), reply.headers)
 
 
 async def _stream(reply: Reply, dialect: Dialect, send: Send) -> None:

@@ -222,13 +222,16 @@ class Watch:
         return self
 
     async def _wait(self) -> None:
+        task = self._task
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        self._task.cancel()
+        task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._watcher.cancel()
+        task = self._task
+        del self._watcher, self._task  # the cancelled watcher holds this object: without a cycle both are freed at once
         if self._gone:
-            self._task.uncancel()
+            task.uncancel()
             raise ClientGone from error

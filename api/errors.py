@@ -131,7 +131,7 @@ def report(error: BaseException, request_id: str, path: str) -> None:
     if status == 500:
         log.error("%s %s failed", request_id, path, exc_info=error)
     elif status > 500:
-        log.warning("%s %s: %s", request_id, path, error)
+        log.warning("%s %s: %s", request_id, path, str(error))  # not the object: its traceback holds the request
 
 
 def lower(headers: list[tuple[bytes, bytes]]) -> Mapping[str, str]:

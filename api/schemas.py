@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-_OPEN = ConfigDict(extra="allow", strict=True)
+_OPEN = ConfigDict(extra="allow", strict=True, cache_strings="keys")  # what users write is not kept in a cache
 
 Int64: TypeAlias = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Penalty: TypeAlias = Annotated[float, Field(ge=-2, le=2)]

@@ -131,7 +131,13 @@ class Client:
         except BaseException as error:
             if response is not None:
                 response.close()
-            raise _failed(endpoint, error, limit) from error
+            told = _failed(endpoint, error, limit)
+            try:
+                if told is error:
+                    raise
+                raise told from error
+            finally:
+                del told  # its traceback holds this frame: kept, it would hold itself and the whole request
 
     def _url(self, base: str, path: str) -> URL:
         key = (base, path)
@@ -262,16 +268,17 @@ class _Streamed:
         self._response.close()  # the pending read fails at once
 
     async def aclose(self) -> None:
-        if self._frames.is_done():
-            try:  # the end of the HTTP body follows `[DONE]` at once; read, the connection serves the next call
+        try:
+            if self._frames.is_done():  # the end of the HTTP body follows at once; read, the connection can be reused
                 async with asyncio.timeout(0.05):
                     await self._response.content.readany()
-            except (TimeoutError, aiohttp.ClientError, OSError):
-                pass
-        if self._response.content.is_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass
+        finally:
+            if self._response.content.is_eof():
+                self._response.release()
+            else:
+                self._response.close()
 
 
 async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started: float) -> _Whole:

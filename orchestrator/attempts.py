@@ -81,8 +81,16 @@ class Attempts:
         Before the first byte only: what has begun is never started again elsewhere. Raises the expert's own error
         where there is only one, else `UnavailableError` that tells each one's reason; an `InputError` at once.
         """
-        left = list(experts)
         failed: dict[str, MadrigalError] = {}
+        try:
+            return await self._in_turn(list(experts), call, failed, ask_usage=ask_usage)
+        finally:
+            failed.clear()  # an error's traceback holds this frame: kept here, it would hold itself and the request
+
+    async def _in_turn(
+        self, left: list[str], call: Call, failed: dict[str, MadrigalError], *, ask_usage: bool
+    ) -> Answer:
+        """One expert of `left` after the other, in rounds; what went wrong with each goes into `failed`."""
         round_number = 0
         while left:
             for name in list(left):
@@ -203,7 +211,7 @@ class _Held:
     async def aclose(self) -> None:
         if self._attempt.outcome != "open":
             return
-        error = self._error
+        error, self._error = self._error, None  # kept, it would keep this object: its traceback holds it
         if error is None and not self._complete:
             error = asyncio.CancelledError()
         self.end(self._lease, error)

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -167,7 +168,7 @@ class Reply:
             state.config.fallback,
             parts.telemetry,
             lease_wait_s=state.config.pool.max_wait_s,
-            cost_usd=self._cost_usd,
+            cost_usd=partial(_cost_usd, state),  # of this object it would make a cycle
             random=parts.random,
             span=self._span,
         )
@@ -234,7 +235,7 @@ class Reply:
         if self._closed:
             return
         self._closed = True
-        error = error or self._error
+        error, self._error = error or self._error, None  # kept, it would keep this object: its traceback holds it
         try:
             if self._answer is not None:
                 await self._answer.aclose()
@@ -322,16 +323,12 @@ class Reply:
                     estimated=usage.estimated,
                     first_token_s=made.answer.first_token_s if made.answer is not None else None,
                     total_s=made.total_s,
-                    cost_usd=self._cost_usd(made.expert, usage),
+                    cost_usd=_cost_usd(self._state, made.expert, usage),
                     outcome=made.outcome,
                     error=made.error,
                 )
             )
         return tuple(records)
-
-    def _cost_usd(self, expert: str, usage: Usage) -> float:
-        price = self._state.catalog[expert].spec.price
-        return price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
 
     def _keep(self, block: bytes) -> None:
         if self._parts.keep_text() and sum(map(len, self._said)) < 1 << 18:
@@ -340,6 +337,10 @@ class Reply:
     def _asked(self) -> str:
         asked = self._request.body.get("messages") or self._request.body.get("prompt")
         return orjson.dumps(asked).decode()
+
+
+def _cost_usd(state: State, expert: str, usage: Usage) -> float:
+    return state.catalog[expert].spec.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
 
 
 def _without_model(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from experts.client import Client
 from experts.errors import LimitError, MadrigalError
 from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
+from orchestrator.caller import Key
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
 from orchestrator.figures import Figures
-from orchestrator.keys import Key, Keys
+from orchestrator.keys import Keys
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.records import RequestRecord
@@ -267,6 +268,11 @@ class Service:
                 ({"state": "dropped"}, recorder.dropped),
                 ({"state": "failed"}, recorder.failed),
             ],
+        )
+        yield (
+            "madrigal_tasks",
+            "Tasks of the event loop: grows with requests in flight only",
+            [({}, len(asyncio.all_tasks()))],
         )
         watcher = self.watcher
         yield (

@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -60,6 +60,7 @@ class Telemetry:
             "madrigal_requests_refused", "Requests that reached no expert", ("code",), registry=registry
         )
         self.in_flight = Gauge("madrigal_requests_in_flight", "Requests being answered", registry=registry)
+        ProcessCollector(registry=registry)  # memory, CPU and open files, by their usual names
         self._children: dict[tuple[Any, ...], Any] = {}
         configured = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
         self._tracer = trace.get_tracer("madrigal") if configured else None

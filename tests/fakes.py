@@ -16,7 +16,8 @@ class Upstream:
 
     `ok` (and every unknown name) answers `words`; `err-500` … any status; `err-429` also asks to retry after 1 s;
     `slow-200` waits that many ms before its first byte; `cut` breaks off after two deltas; `mute` closes a stream without
-    a frame; `hang` never answers; `errframe` sends an error frame first; `drip` sends a delta every 20 ms for ever.
+    a frame; `hang` never answers; `errframe` sends an error frame first; `drip` sends a delta every 20 ms for ever;
+    `linger` says all it has to say, and leaves its response open.
     Counts what arrived (`bodies`) and how many callers left early (`aborted`).
     """
 
@@ -112,6 +113,8 @@ class Upstream:
             usage = {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)}
             await response.write(f"data: {json.dumps({**wire, 'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
+        if model == "linger":
+            await asyncio.Event().wait()
 
 
 async def until(check: Callable[[], Awaitable[object] | object], seconds: float = 5.0) -> None:
