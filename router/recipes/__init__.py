@@ -1,0 +1,51 @@
+"""What our own heads are trained on, a file each, named as the head: `rows(shared)` yields labelled texts.
+
+    def rows(shared: Path) -> Iterator[Row]     deterministic; raises `InputError` where a file is missing
+
+`shared` is the folder of recorded data, which the project does not contain; phrases written for Madrigal lie beside the
+recipes as YAML. `madrigal signal data NAME` writes the rows, `madrigal signal train` makes the head of them. A row's group
+goes to one part of train, calibrate and test as a whole, so that near-copies never test each other.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experts.errors import InputError
+
+
+class Row(NamedTuple):
+    """A labelled text; `group` is what it was made of, "" for a text on its own; `source` says where it is from."""
+
+    text: str
+    label: str
+    group: str = ""
+    source: str = "madrigal"
+
+
+def lines(shared: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file of JSON lines, gzipped or not. Raises `InputError` where it cannot be read."""
+    path = shared / name
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}", remedy="Name the folder of the data: --shared DIR."
+        ) from None
+
+
+def phrases(name: str) -> dict[str, Any]:
+    """The phrases that lie beside a recipe."""
+    import yaml
+
+    written: dict[str, Any] = yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
+    return written
+
+
+def question(prompt: str) -> str:
+    """A multiple-choice prompt without its choices."""
+    return prompt.partition("\nA. ")[0].removesuffix("\nAnswer:").strip()
