@@ -1,4 +1,7 @@
-"""An answer whose every JSON object is put into OpenAI's words on its way. Parses every frame: not the fast path."""
+"""Answers around answers: one that lets everything through, and one that puts every JSON object into OpenAI's words.
+
+The latter parses every frame, so it is not on the fast path.
+"""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -9,12 +12,11 @@ from experts.call import Answer, Usage
 from experts.stream import frame
 
 
-class Adapted:
-    """`answer`, with `adapt` applied to its body or to each of its chunks."""
+class Wrapped:
+    """`answer`, seen through: what surrounds an answer changes its bytes or its end and leaves the rest to it."""
 
-    def __init__(self, answer: Answer, adapt: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._adapt = adapt
 
     @property
     def expert(self) -> str:
@@ -36,6 +38,17 @@ class Adapted:
     def first_token_s(self) -> float | None:
         return self._answer.first_token_s
 
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+class Adapted(Wrapped):
+    """`answer`, with `adapt` applied to its body or to each of its chunks."""
+
+    def __init__(self, answer: Answer, adapt: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        super().__init__(answer)
+        self._adapt = adapt
+
     async def read(self) -> bytes:
         return orjson.dumps(self._adapt(orjson.loads(await self._answer.read())))
 
@@ -47,6 +60,3 @@ class Adapted:
                 for part in parts
                 if part
             )
-
-    async def aclose(self) -> None:
-        await self._answer.aclose()

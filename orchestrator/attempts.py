@@ -7,12 +7,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
-from experts.adapted import Adapted
+from opentelemetry.trace import Span
+
+from experts.adapted import Adapted, Wrapped
 from experts.breaker import outcome_of
 from experts.call import Answer, Call, Usage
-from experts.client import Client, is_retryable
+from experts.client import Client
 from experts.errors import (
     ContextLengthError,
     EngineBusyError,
@@ -22,6 +25,7 @@ from experts.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from experts.failures import is_retryable
 from experts.pool import Lease, Pool
 from experts.spec import ExpertSpec
 from orchestrator.request import Attempt
@@ -62,7 +66,7 @@ class Attempts:
         cost_usd: Callable[[str, Usage], float],
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        span: object = None,
+        span: Span | None = None,
     ) -> None:
         self.made: list[Attempt] = []
         self._pool = pool
@@ -134,10 +138,9 @@ class Attempts:
         span = self._telemetry.start_span(
             f"chat {name}",
             {"gen_ai.operation.name": "chat", "gen_ai.request.model": name, "madrigal.attempt": attempt.number},
-            parent=self._span,  # type: ignore[arg-type]
+            parent=self._span,
         )
         lease: Lease | None = None
-        held = _Held(self, attempt, span)
         try:
             lease = await self._pool.lease(name, wait_s=self._lease_wait_s)
             attempt.waited_s = time.perf_counter() - started
@@ -149,50 +152,43 @@ class Attempts:
                 endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
             )
             adapt = lease.backend.adapt(call)
-            held.hold(lease, answer if adapt is None else Adapted(answer, adapt))
-            return held
+            attempt.answer = answer if adapt is None else Adapted(answer, adapt)
+            return _Held(attempt.answer, partial(self._end, attempt, span, lease))
         except BaseException as error:
-            held.end(lease, error)
+            self._end(attempt, span, lease, error)
             raise
 
+    def _end(self, attempt: Attempt, span: Span | None, lease: Lease | None, error: BaseException | None) -> None:
+        """Write down how an attempt ended and give its place back."""
+        attempt.total_s = time.perf_counter() - attempt.started
+        outcome = outcome_of(error)
+        attempt.outcome = outcome.kind
+        attempt.error = getattr(error, "code", None) or (type(error).__name__ if outcome.kind != "ok" else None)
+        if lease is not None:
+            lease.close(outcome)
+        usage = attempt.answer.usage if attempt.answer is not None else Usage()
+        cost_usd = self._cost_usd(attempt.expert, usage)
+        self._telemetry.called(attempt.expert, attempt.outcome, usage.prompt_tokens, usage.completion_tokens, cost_usd)
+        end_span(
+            span,
+            {
+                "gen_ai.response.model": attempt.answer.model if attempt.answer is not None else None,
+                "gen_ai.usage.input_tokens": usage.prompt_tokens,
+                "gen_ai.usage.output_tokens": usage.completion_tokens,
+            },
+            attempt.error,
+        )
 
-class _Held:
-    """An answer together with the place its expert keeps for it, both let go when it is closed."""
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_complete", "_error", "_lease", "_span")
+class _Held(Wrapped):
+    """An answer together with the place its expert keeps for it: `end` gives it back when the answer is closed."""
 
-    def __init__(self, attempts: Attempts, attempt: Attempt, span: object) -> None:
-        self._attempts = attempts
-        self._attempt = attempt
-        self._span = span
-        self._lease: Lease | None = None
-        self._answer: Answer = None  # type: ignore[assignment]  # set by hold, before anyone sees this object
+    def __init__(self, answer: Answer, end: Callable[[BaseException | None], None]) -> None:
+        super().__init__(answer)
+        self._end = end
         self._error: BaseException | None = None
         self._complete = False
-
-    def hold(self, lease: Lease, answer: Answer) -> None:
-        self._lease, self._answer = lease, answer
-        self._attempt.answer = answer
-
-    @property
-    def expert(self) -> str:
-        return self._answer.expert
-
-    @property
-    def model(self) -> str:
-        return self._answer.model
-
-    @property
-    def usage(self) -> Usage:
-        return self._answer.usage
-
-    @property
-    def finish(self) -> Mapping[int, str]:
-        return self._answer.finish
-
-    @property
-    def first_token_s(self) -> float | None:
-        return self._answer.first_token_s
+        self._closed = False
 
     async def read(self) -> bytes:
         body = await self._answer.read()
@@ -209,37 +205,14 @@ class _Held:
             raise
 
     async def aclose(self) -> None:
-        if self._attempt.outcome != "open":
+        if self._closed:
             return
+        self._closed = True
         error, self._error = self._error, None  # kept, it would keep this object: its traceback holds it
         if error is None and not self._complete:
             error = asyncio.CancelledError()
-        self.end(self._lease, error)
+        self._end(error)
         await self._answer.aclose()
-
-    def end(self, lease: Lease | None, error: BaseException | None) -> None:
-        """Write down how it ended and give the place back. Once."""
-        attempt = self._attempt
-        attempt.total_s = time.perf_counter() - attempt.started
-        outcome = outcome_of(error)
-        attempt.outcome = outcome.kind
-        attempt.error = getattr(error, "code", None) or (type(error).__name__ if outcome.kind != "ok" else None)
-        if lease is not None:
-            lease.close(outcome)
-        usage = attempt.answer.usage if attempt.answer is not None else Usage()
-        cost_usd = self._attempts._cost_usd(attempt.expert, usage)
-        self._attempts._telemetry.called(
-            attempt.expert, attempt.outcome, usage.prompt_tokens, usage.completion_tokens, cost_usd
-        )
-        end_span(
-            self._span,  # type: ignore[arg-type]
-            {
-                "gen_ai.response.model": attempt.answer.model if attempt.answer is not None else None,
-                "gen_ai.usage.input_tokens": usage.prompt_tokens,
-                "gen_ai.usage.output_tokens": usage.completion_tokens,
-            },
-            attempt.error,
-        )
 
 
 def _tuned(call: Call, spec: ExpertSpec) -> Call:
