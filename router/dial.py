@@ -24,6 +24,13 @@ GAIN = 0.02
 """How far one call too many, or too few, moves the threshold, as a share of all scores. The number of calls owed then
 strays by about √(share · (1 - share) / (2 · GAIN)), 2.3 calls at a share of 30%."""
 
+MOST_OWED = 7.0
+"""Never more calls too many or too few than this: so of any w requests in a row, share · w ± 14 are given."""
+TRADES = 128
+"""Requests over which a quality is kept."""
+EVERY = 32
+"""Requests after which it is worked out again."""
+
 
 class Dial:
     """Says yes to a given share of scores, the higher ones first.
@@ -44,8 +51,12 @@ class Dial:
     def __call__(self, score: float) -> bool:
         """Decide for the next score, and remember it."""
         rank = self.rank(score)
-        yes = rank >= 1 - self.share - GAIN * self._owed if 0 < self.share < 1 else self.share == 1
-        self._owed += self.share - yes
+        due = self._owed + self.share
+        if due > MOST_OWED or due - 1 < -MOST_OWED:
+            yes = due > 0
+        else:
+            yes = rank >= 1 - self.share - GAIN * self._owed if 0 < self.share < 1 else self.share == 1
+        self._owed = due - yes
         if len(self._order) >= WINDOW:
             del self._sorted[bisect_left(self._sorted, self._order.popleft())]
         self._order.append(score)
@@ -57,6 +68,65 @@ class Dial:
         if not self._sorted:
             return 0.5
         return (bisect_left(self._sorted, score) + bisect_right(self._sorted, score)) / (2 * len(self._sorted))
+
+
+class Trade:
+    """What a cent is worth, so that choices keep a given part of the quality there is to be had, at the least cost.
+
+    Called with every request's worth and cents, it says the weight w for which the choices argmax(worth - w · cents)
+    over the last requests come to the quality asked for: between that of the cheapest (0) and that of the best (1).
+    What was kept too little or too much so far is made up for. Not for several threads.
+    """
+
+    def __init__(self, quality: float) -> None:
+        """`quality` in 0..1."""
+        self.quality = quality
+        self._rows: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=TRADES)
+        self._owed = 0.0
+        self._weight = 0.0
+        self._left = 0
+
+    def __call__(self, worth: "NDArray[np.float64]", cents: "NDArray[np.float64]") -> float:
+        """The weight for this request, which is remembered; float64 [E] each, E may differ between requests."""
+        if self.quality == 0:
+            return 1e6
+        self._rows.append((worth, cents))
+        if self._left == 0:
+            self._weight = self._solve()
+            self._left = min(len(self._rows), EVERY)
+        self._left -= 1
+        low, high = worth[_cheapest(worth, cents)], worth.max()
+        self._owed += low + self.quality * (high - low) - worth[(worth - self._weight * cents).argmax()]
+        return self._weight
+
+    def _solve(self) -> float:
+        """Bisection: the dearer a cent, the less quality. A third of a millisecond."""
+        import numpy as np
+
+        most = max(len(worth) for worth, _ in self._rows)
+        worth = np.full((len(self._rows), most), -1e9)  # [W, E]
+        cents = np.zeros_like(worth)
+        for at, (one, cost) in enumerate(self._rows):
+            worth[at, : len(one)], cents[at, : len(one)] = one, cost
+        lows = sum(float(one[_cheapest(one, cost)]) for one, cost in self._rows)
+        highs = float(worth.max(axis=1).sum())
+        if highs - lows < 1e-12:
+            return 1e6
+        wanted = lows + self.quality * (highs - lows) + min(self._owed, 0.1 * (highs - lows))
+        few, many = 1e-6, 1e6
+        rows = np.arange(len(worth))
+        for _ in range(30):
+            middle = (few * many) ** 0.5
+            kept = worth[rows, (worth - middle * cents).argmax(axis=1)].sum()
+            few, many = (middle, many) if kept >= wanted else (few, middle)
+        return float(few)
+
+
+def _cheapest(worth: "NDArray[np.float64]", cents: "NDArray[np.float64]") -> int:
+    """The best of the cheapest."""
+    import numpy as np
+
+    return int(np.where(cents <= cents.min(), worth, -np.inf).argmax())
 
 
 def online(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FORMAT = "madrigal-selector/1"
+HELD_OUT = "held_out"
+"""The array of predictions for prompts that were not fitted on, float16 [≤ 1000, E]: where thresholds begin."""
 
 Predict = Callable[[Asked], "NDArray[np.float64]"]
 """From what is asked to a predicted score for each expert, float64 [N, E], in the model's order of experts."""

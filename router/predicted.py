@@ -4,11 +4,12 @@ Knows nothing of how predictions are made.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from experts import registry
+from experts.errors import ConfigError
 from experts.spec import Frozen
 from router.card import Card
 from router.learned import Learned, Predict, load
@@ -36,8 +37,16 @@ class LearnedParams(Frozen):
 
 def load_model(params: LearnedParams, experts: Sequence[Card], tools: Tools, selector: str | None) -> Learned:
     """The model of a policy. Blocks. Raises `ConfigError` as `learned.load` does."""
-    path = tools.folder / Path(params.model).expanduser()
+    path = tools.folder / params.model
     return load(path, selector=selector, experts=[card.name for card in experts])
+
+
+def predictor_of(learned: Learned) -> Predict:
+    """What predicts with a model, whichever selector fitted it. Raises `ConfigError` where none here did."""
+    if learned.selector not in registry.known("router.selectors"):
+        raise ConfigError(f"the model was fitted for the selector {learned.selector}, which is not known here")
+    predict: Predict = registry.load("router.selectors", learned.selector).predictor(learned)
+    return predict
 
 
 async def scores(prompt: Prompt, scope: Scope, predict: Predict, tools: Tools) -> "NDArray[np.float64]":

@@ -65,8 +65,8 @@ def routing(
     if learn is None and fit_split is not None:
         learn = _part(read(data), pool, fit_split)
     show = err()
-    vectors = _vectors(test)
-    fitted = None if learn is None else (learn, _vectors(learn))
+    vectors = embedded(test)
+    fitted = None if learn is None else (learn, embedded(learn))
     with show.status("fitting") as status:
         done = replay.run(names, test, vectors, fitted, k=folds, seed=seed, note=status.update)
     costs = _prices(prices, test.experts) if prices is not None else None
@@ -90,7 +90,8 @@ def _part(outcomes: "Outcomes", pool: str | None, split: str | None) -> "Outcome
     return outcomes.pool([name.strip() for name in pool.split(",")]) if pool is not None else outcomes
 
 
-def _vectors(outcomes: "Outcomes") -> "NDArray[np.float32]":
+def embedded(outcomes: "Outcomes") -> "NDArray[np.float32]":
+    """Vectors of the prompts, from the cache folder or computed with a progress bar: float32 [N, D]. Blocks."""
     from rich.progress import Progress
 
     from router.vectors import vectors

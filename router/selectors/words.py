@@ -30,7 +30,7 @@ COST = "neural"
 NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
-BUCKETS = 1 << 15
+BUCKETS = 1 << 17
 """Columns that words are hashed to."""
 _RIDGES = (3.0, 10.0, 30.0)
 _WORD = re.compile(r"\w+")
