@@ -50,7 +50,7 @@ field, `ForbiddenError` for a trace without the role."""
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send, parse: Parse) -> None:
     """Read a request, answer it. A client that goes away stops the generation, and nothing more is sent."""
     if scope["method"] != "POST":
-        raise RequestError("use POST", status=405, code="method_not_allowed")
+        raise RequestError("use POST", status=405, code="method_not_allowed", headers={"allow": "POST"})
     context: Context = scope["madrigal"]
     try:
         key = await service.authenticate(context.headers)

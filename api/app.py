@@ -101,7 +101,7 @@ async def _http(request: Request, error: Exception) -> Response:
         message, code = f"there is no {request.method} {request.url.path} here", "unknown_url"
     else:
         message, code = str(error.detail), {405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return _response(RequestError(message, status=error.status_code, code=code))
+    return _response(RequestError(message, status=error.status_code, code=code, headers=error.headers))
 
 
 def _response(error: Exception) -> Response:

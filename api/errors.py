@@ -43,11 +43,14 @@ _STATUS: tuple[tuple[type[MadrigalError], int, str], ...] = (
 
 
 class RequestError(InputError):
-    """A request wrong in form, with an HTTP status of its own (405, 413, 415 …)."""
+    """A request wrong in form, with an HTTP status of its own (405, 413, 415 …) and what headers go with that."""
 
-    def __init__(self, message: str, *, status: int = 400, **more: Any) -> None:
+    def __init__(
+        self, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(message, **more)
         self.status = status
+        self.headers = dict(headers or {})
 
 
 def status_of(error: BaseException) -> int:
@@ -70,9 +73,10 @@ def _wire(message: str, kind: str, param: str | None = None, code: str | None = 
 
 
 def headers_of(error: BaseException) -> dict[str, str]:
-    """`retry-after` in whole seconds (never sooner than asked), `retry-after-ms`, the key's limits, `www-authenticate`."""
+    """`retry-after` in whole seconds (never sooner than asked), `retry-after-ms`, the key's limits, `allow`,
+    `www-authenticate`."""
     headers: dict[str, str] = {}
-    if isinstance(error, LimitError):
+    if isinstance(error, LimitError | RequestError):
         headers.update(error.headers)
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None:

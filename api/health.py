@@ -3,7 +3,7 @@
 import orjson
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.access import ServiceOf
 
@@ -23,7 +23,7 @@ async def ready(service: ServiceOf) -> Response:
     return Response(orjson.dumps(told), 200 if good else 503, media_type="application/json")
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(service: ServiceOf) -> Response:
     """Metrics in Prometheus' text format."""
     return Response(service.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -52,6 +52,8 @@ class MadrigalError(Exception):
 class InputError(MadrigalError):
     """The request, command or file is wrong and would be wrong again."""
 
+    code = "invalid_value"
+
 
 class ConfigError(InputError):
     """The configuration file is wrong. `line` and `column` count from 1; `key` is the dotted path, `server.port`."""
