@@ -1,7 +1,7 @@
 """The vote of a few recruits: whose answer to take, and how likely it is to be right.
 
-Weighs each voter by its log-odds of being right on this prompt, knows which experts err alike and which answers an
-expert gives too readily (some favour the first option), and has learned all of it from answers to profile items. Reads
+Weighs each voter by its log-odds of being right on this prompt, knows which experts err alike and which answers
+are given too readily (many favour the first option), and has learned all of it from answers to profile items. Reads
 only the recruits' answers. Knows nothing of skills or of calling anyone.
 """
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 LABELS = 26
 """Up to so many different answers in all of a profile are a closed set of labels, as the letters of a test."""
-HABIT_ITEMS = 50.0
-"""An expert's choice of wrong labels counts as if it had also given so many wrong labels as all experts do."""
-_COPIES = 3
+_COPIES = 10
 """Random line-ups of recruits that each profile item is also learned from, so that every pair is met."""
 _TRUST = 0.7
 _RIDGE_COMMON, _RIDGE_AGREE, _RIDGE_EXPERT, _RIDGE_PAIR = 20.0, 5.0, 5.0, 5.0
@@ -55,7 +53,7 @@ class Ballot:
         pairs = experts * (experts - 1) // 2
         weights = np.zeros(4 + experts + pairs)
         weights[:2] = _TRUST
-        return cls(weights, np.zeros((experts, 0)), ())
+        return cls(weights, np.zeros(0), ())
 
     def judge(self, answers: Sequence[str | None], odds: "Floats", recruits: Sequence[int]) -> Verdict:
         """Weigh `answers[i]`, that of expert `recruits[i]` (None: it gave none). `odds` float64 [E] are the log-odds of
@@ -126,7 +124,7 @@ def _features(
         voters = sorted(expert for expert, answer in given.items() if answer == choice)
         table[row, 0] = odds[voters].sum()
         if choice in label:
-            table[row, 1] = -np.log(habits[voters, label[choice]]).sum()
+            table[row, 1] = -len(voters) * np.log(habits[label[choice]])
         else:  # as rare as one of ten
             table[row, 1] = len(voters) * np.log(10)
         table[row, 2] = len(voters) * (len(voters) - 1) / 2
@@ -153,19 +151,15 @@ def _labels(answers: "Sequence[Sequence[str | None]]") -> tuple[str, ...]:
 
 
 def _habits(answers: "Sequence[Sequence[str | None]]", right: "NDArray[Any]", labels: tuple[str, ...]) -> "Floats":
-    """How each expert's wrong answers fall on the labels, float64 [E, L], shrunk toward how all experts' do."""
+    """The share of wrong answers that falls on each label, float64 [L]: of all experts together, as each one's own
+    habits told nothing more in cross-validation."""
     import numpy as np
 
-    experts = right.shape[1]
-    if not labels:
-        return np.zeros((experts, 0))
-    counts = np.zeros((experts, len(labels)))
-    for e in range(experts):
-        wrong = Counter(row[e] for row, good in zip(answers, right[:, e], strict=True) if not good)
-        counts[e] = [wrong.get(label, 0) for label in labels]
-    usual = (counts.sum(axis=0) + 1) / (counts.sum() + len(labels))
-    made: Floats = (counts + HABIT_ITEMS * usual) / (counts.sum(axis=1, keepdims=True) + HABIT_ITEMS)
-    return made
+    wrong = Counter(
+        answer for row, good in zip(answers, right, strict=True) for answer, ok in zip(row, good, strict=True) if not ok
+    )
+    counts = np.array([wrong.get(label, 0) + 1.0 for label in labels])
+    return counts / counts.sum() if labels else counts
 
 
 def _logit(tables: "list[Floats]", truths: list[int], prior: "Floats", ridge: "Floats") -> "Floats":

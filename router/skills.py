@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.skill_annotation import SPREAD, shares
+from router.skill_annotation import counted, nearest, shares
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,8 @@ class Skills:
 
     `vectors` float32 [S, D]; `overall` float64 [E] accuracy; `level` float64 [S] and `tilt` float64 [S, E] are weights
     over a prompt's skills: of how easy it is for all, and of how experts differ; `centre` float64 [S] is the mean
-    prompt. `right` float64 [S, E] and `items` float64 [S] are the evidence: how much of each skill was seen and solved.
+    prompt. `right` float64 [S, E] and `items` float64 [S] are the evidence: how many items whose nearest two to five skills
+    hold this one were solved, and seen.
     """
 
     experts: tuple[str, ...]
@@ -102,7 +103,7 @@ def fit(
     values = np.maximum(values, 0)
     level = at.T @ _dual(easy, values, rows)
     tilt = sum(np.outer(at.T @ _dual(differ @ axis, values, rows), axis) for axis in turn.T)
-    counts = _evidence(vectors, skills)
+    counts = counted(nearest(vectors, skills, names), {name: i for i, name in enumerate(names)})  # [N, S]
     return Skills(
         tuple(experts),
         tuple(names),
@@ -143,11 +144,6 @@ def strength(right: "Floats", items: "Floats", overall: "Floats") -> float:
         return log_beta(right + a, np.maximum(wrong, 0) + b) - log_beta(a, b)
 
     return max((float(2**power) for power in range(1, 10)), key=likelihood)
-
-
-def _evidence(vectors: "NDArray[np.float32]", skills: "NDArray[np.float32]") -> "Floats":
-    """How much of an item counts as seen in each skill: all in its nearest ones, by `shares` at a quarter of the spread."""
-    return shares(vectors, skills, SPREAD / 4)
 
 
 def _dual(target: "Floats", values: "Floats", rows: "Floats") -> "Floats":

@@ -1,4 +1,4 @@
-"""`madrigal experts`: who can answer, and fetching their models. Starts no engine."""
+"""`madrigal experts`: who can answer, and fetching their models. Only `profile` starts an engine."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ import typer
 
 from experts.errors import InputError
 from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, err, out, table
+from orchestrator.cli._profile import profile, skills
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from experts.spec import ExpertSpec
     from orchestrator.config import Config
 
-app = typer.Typer(help="Experts of the policy: what they are, and fetching their models.", no_args_is_help=True)
+app = typer.Typer(
+    help="Experts of the policy: what they are, fetching their models, measuring what they are good at.",
+    no_args_is_help=True,
+)
+app.command()(profile)
+app.command()(skills)
 
 
 @app.command("list")
