@@ -1,25 +1,25 @@
 """Every error Madrigal raises on purpose. Knows nothing of HTTP: `api/errors.py` maps this tree once.
 
-    MadrigalError
-    ├── InputError            what was asked or written is wrong; the caller can mend it
-    │   ├── ConfigError         … in the configuration file: names file, line and key
-    │   ├── UnsupportedError    … no expert in question can do it: names the parameter
-    │   ├── ContextLengthError  … the prompt is longer than any expert in question can read
-    │   └── ConstraintError     … a constraint of the policy leaves no expert that may answer
-    ├── AuthenticationError   no key, or a wrong one
-    ├── ForbiddenError        the key is right but may not do this
-    ├── NotFoundError         no such model, request or path
-    ├── ConflictError         it exists already, or was done already
-    ├── LimitError            too much at once: says when to come back (`retry_after_s`)
-    ├── SourceError           a model could not be fetched, or is not what was promised
-    ├── StoreError            the database cannot be used
-    └── ExpertError           an expert failed; the client did nothing wrong
-        ├── EngineDownError     it cannot be reached, or its process died
-        ├── EngineBusyError     it is up but refuses for now (`retry_after_s`)
-        ├── EngineTimeoutError  it did not answer in time
-        ├── EngineFaultError    it answered with an error of its own (`status`)
-        ├── StreamCutError      it broke off after the first byte
-        └── UnavailableError    none of the experts that may answer can do so now
+MadrigalError
+├── InputError            what was asked or written is wrong; the caller can mend it
+│   ├── ConfigError         … in the configuration file: names file, line and key
+│   ├── UnsupportedError    … no expert in question can do it: names the parameter
+│   ├── ContextLengthError  … the prompt is longer than any expert in question can read
+│   └── ConstraintError     … a constraint of the policy leaves no expert that may answer
+├── AuthenticationError   no key, or a wrong one
+├── ForbiddenError        the key is right but may not do this
+├── NotFoundError         no such model, request or path
+├── ConflictError         it exists already, or was done already
+├── LimitError            too much at once: says when to come back (`retry_after_s`)
+├── SourceError           a model could not be fetched, or is not what was promised
+├── StoreError            the database cannot be used
+└── ExpertError           an expert failed; the client did nothing wrong
+    ├── EngineDownError     it cannot be reached, or its process died
+    ├── EngineBusyError     it is up but refuses for now (`retry_after_s`)
+    ├── EngineTimeoutError  it did not answer in time
+    ├── EngineFaultError    it answered with an error of its own (`status`)
+    ├── StreamCutError      it broke off after the first byte
+    └── UnavailableError    none of the experts that may answer can do so now
 """
 
 from collections.abc import Mapping
