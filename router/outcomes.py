@@ -37,7 +37,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """N prompts by E models. `scores` float64 [N, E] in 0..1; `costs` USD in the same shape where every row has them.
+    """N prompts by E models. `scores` float64 [N, E] in 0..1, NaN where a model was not asked (see `complete`); `costs`
+    USD in the same shape where every row has them.
 
     `groups` are true labels: a router may be compared with them, never shown them. `answers` are what each model said,
     `truth` what is right, where recorded. `sha256` holds the files that the rows came from.
@@ -95,6 +96,18 @@ class Outcomes:
             answers=None if self.answers is None else tuple(tuple(row[i] for i in at) for row in self.answers),
         )
 
+    def complete(self) -> "Outcomes":
+        """Only the rows that score every model. Raises `InputError` where there are none."""
+        import numpy as np
+
+        rows = np.flatnonzero(~np.isnan(self.scores).any(axis=1))
+        if not len(rows):
+            raise InputError(
+                f"no row scores all of {', '.join(self.experts)}",
+                remedy="Choose models that answered the same prompts.",
+            )
+        return self if len(rows) == len(self) else self.take(rows)
+
     def asked(self, vectors: "NDArray[np.float32]") -> Asked:
         """What a selector may see of them; `vectors` float32 [N, D] are their embeddings."""
         assert len(vectors) == len(self), "one vector a prompt"
@@ -102,9 +115,9 @@ class Outcomes:
 
 
 def read(paths: Sequence[Path]) -> Outcomes:
-    """The rows of all files, in order; the models are those that the first row scores. Blocks.
+    """The rows of all files, in order; the models are all that any row scores, in the order they appear. Blocks.
 
-    Raises `InputError` with file and line for what is not in the format and for rows that score other models.
+    Raises `InputError` with file and line for what is not in the format.
     """
     rows: list[dict[str, Any]] = []
     places: list[str] = []
@@ -123,14 +136,18 @@ def read(paths: Sequence[Path]) -> Outcomes:
 def _outcomes(rows: list[dict[str, Any]], places: list[str], sha256: Mapping[str, str]) -> Outcomes:
     import numpy as np
 
-    experts = tuple(rows[0]["scores"])
+    experts = tuple(dict.fromkeys(name for row in rows for name in row["scores"]))
     scores = np.array([_numbers(row, "scores", experts, 1.0, place) for row, place in zip(rows, places, strict=True)])
     costs = None
     if all("cost" in row for row in rows):
         costs = np.array(
             [_numbers(row, "cost", experts, math.inf, place) for row, place in zip(rows, places, strict=True)]
         )
-    said = tuple(tuple(row["answers"].get(name) for name in experts) for row in rows) if "answers" in rows[0] else None
+    said = (
+        tuple(tuple((row.get("answers") or {}).get(name) for name in experts) for row in rows)
+        if "answers" in rows[0]
+        else None
+    )
     return Outcomes(
         ids=tuple(str(row.get("id", place)) for row, place in zip(rows, places, strict=True)),
         prompts=tuple(row["prompt"] for row in rows),
@@ -146,17 +163,14 @@ def _outcomes(rows: list[dict[str, Any]], places: list[str], sha256: Mapping[str
 
 
 def _numbers(row: dict[str, Any], key: str, experts: tuple[str, ...], most: float, place: str) -> list[float]:
-    """One number in 0..`most` per model."""
+    """One number in 0..`most` per model, NaN where there is none."""
     given = row[key]
-    if not isinstance(given, dict) or set(given) != set(experts):
-        raise InputError(
-            f"{place}: `{key}` must hold one number for each of {', '.join(experts)}",
-            remedy="Split files by model set.",
-        )
+    if not isinstance(given, dict):
+        raise InputError(f"{place}: `{key}` must hold a number for each model, not {given!r}")
     for name, value in given.items():
         if isinstance(value, str) or not (value is not None and 0 <= value <= most):
             raise InputError(f"{place}: `{key}` of {name} must be a number in 0..{most:g}, not {value!r}")
-    return [float(given[name]) for name in experts]
+    return [float(given.get(name, math.nan)) for name in experts]
 
 
 def _bytes(path: Path) -> bytes:
@@ -180,7 +194,11 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}:{number}: not JSON: {error}") from None
-        if not isinstance(row, dict) or not isinstance(row.get("prompt"), str) or not row.get("scores"):
+        if (
+            not isinstance(row, dict)
+            or not isinstance(row.get("prompt"), str)
+            or not isinstance(row.get("scores"), dict)
+        ):
             raise InputError(
                 f'{path}:{number}: a row is {{"id", "prompt": text, "scores": {{model: 0..1}}, …}}',
                 remedy="See docs/routing.md for the format.",

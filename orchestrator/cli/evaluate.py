@@ -1,5 +1,6 @@
 """`madrigal evaluate`: measure on recorded outcomes, without calling any model."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from experts.errors import ConfigError, InputError
 from orchestrator.cli._common import emit_json, err, out, table
+from orchestrator.cli._recruiting import recruiting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from router.outcomes import Outcomes
 
 app = typer.Typer(help="Measure routing on recorded outcomes.", no_args_is_help=True)
+app.command()(recruiting)
 
 
 @app.callback()
@@ -60,10 +63,10 @@ def routing(
     wanted = list(selector or ["knn", "ensemble"])
     names = list(replay.fitters()) if "all" in wanted else wanted
     names = list(dict.fromkeys([*names, "knn"]))  # the paired comparison is always with kNN
-    test = _part(read(data), pool, split)
-    learn = _part(read(fit), pool, fit_split) if fit else None
+    test = part(read(data), pool, split)
+    learn = part(read(fit), pool, fit_split) if fit else None
     if learn is None and fit_split is not None:
-        learn = _part(read(data), pool, fit_split)
+        learn = part(read(data), pool, fit_split)
     show = err()
     vectors = embedded(test)
     fitted = None if learn is None else (learn, embedded(learn))
@@ -84,10 +87,18 @@ def routing(
     emit_json(told) if json else _print(told)
 
 
-def _part(outcomes: "Outcomes", pool: str | None, split: str | None) -> "Outcomes":
+def part(outcomes: "Outcomes", pool: str | None, split: str | None) -> "Outcomes":
+    """The rows of a split that score every model of the pool; says on stderr how many do not."""
     if split is not None:
         outcomes = outcomes.split(split)
-    return outcomes.pool([name.strip() for name in pool.split(",")]) if pool is not None else outcomes
+    if pool is not None:
+        outcomes = outcomes.pool([name.strip() for name in pool.split(",")])
+    complete = outcomes.complete()
+    if len(complete) < len(outcomes):
+        err().print(
+            f"{len(outcomes) - len(complete)} of {len(outcomes)} prompts are left out: not every model has a score"
+        )
+    return complete
 
 
 def embedded(outcomes: "Outcomes") -> "NDArray[np.float32]":
@@ -134,34 +145,35 @@ def _print(told: dict[str, Any]) -> None:
     if told["folds"]:
         fitted = f"{told['folds']} folds"
     out().print(f"{told['n']} prompts, {len(told['experts'])} models, {fitted}\n", markup=False)
-    rows = table(
-        "", "accuracy %", "95%", "over best single", "over kNN", "gap to oracle", "APGR", "CPT50 %", "CPT80 %", "AIQ"
-    )
-    for name, one in base.items():
-        label = name.replace("_", " ") + (" (cheats)" if one.get("cheats") else "")
-        rows.add_row(label, _percent(one["accuracy"]), _range(one), *[""] * 7)
-    for name, one in sorted(told["selectors"].items(), key=lambda item: -item[1]["accuracy"]):
-        rows.add_row(
-            name,
-            _percent(one["accuracy"]),
-            _range(one),
-            _signed(one["over_best_single"]),
-            _signed(one.get("over_knn")),
-            f"{one['gap_at_oracle']:.2f}",
-            f"{one['apgr']:.3f}" if "apgr" in one else "",
-            _percent(one["cpt50"]) if "cpt50" in one else "",
-            _percent(one["cpt80"]) if "cpt80" in one else "",
-            f"{one['aiq']:.4f}" if "aiq" in one else "",
-        )
-    out().print(rows)
+    ranked = sorted(told["selectors"].items(), key=lambda item: -item[1]["accuracy"])
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "accuracy %": lambda one: _percent(one["accuracy"]),
+        "95%": _range,
+        "over best single": lambda one: _signed(one.get("over_best_single")),
+        "over kNN": lambda one: _signed(one.get("over_knn")),
+        "to oracle": lambda one: f"{one['gap_at_oracle']:.2f}" if "gap_at_oracle" in one else "",
+        "APGR": lambda one: f"{one['apgr']:.3f}" if "apgr" in one else "",
+        "CPT50 %": lambda one: _percent(one["cpt50"]) if "cpt50" in one else "",
+        "CPT80 %": lambda one: _percent(one["cpt80"]) if "cpt80" in one else "",
+        "AIQ": lambda one: f"{one['aiq']:.4f}" if "aiq" in one else "",
+    }
+    named = [(name.replace("_", " ") + (" (cheats)" if one.get("cheats") else ""), one) for name, one in base.items()]
+    named += ranked
+    used = {title: cell for title, cell in columns.items() if any(cell(one) for _, one in named)}
+    rows = table("", *used)
+    for name, one in named:
+        rows.add_row(name, *(cell(one) for cell in used.values()))
+    wide = out()
+    wide.width = max(wide.width, 132)  # a table that a pipe would cut into syllables helps nobody
+    wide.print(rows)
     for name, one in told["selectors"].items():
         calls = ", ".join(
             f"{expert} {_percent(part)}" for expert, part in sorted(one["calls"].items(), key=lambda c: -c[1])
         )
-        out().print(f"{name} calls: {calls} %", markup=False)
+        wide.print(f"{name} calls: {calls} %", markup=False)
         if "online" in one:
             live = one["online"]
-            out().print(
+            wide.print(
                 f"{name} online: asked for {_percent(live['asked'])}, gave {_percent(live['given'])}, windows of "
                 f"{live['window']}: {_percent(live['least'])}–{_percent(live['most'])}; quality {_percent(live['accuracy'])}, "
                 f"chance at this share {_percent(live['random'])}, difference {_signed(live['over_random'])}",

@@ -38,16 +38,12 @@ def fit(
     """
     import shlex
 
-    from orchestrator.cli.evaluate import embedded
+    from orchestrator.cli.evaluate import embedded, part
     from router.fit import fitted
     from router.learned import save
     from router.outcomes import read
 
-    outcomes = read(data)
-    if split is not None:
-        outcomes = outcomes.split(split)
-    if pool is not None:
-        outcomes = outcomes.pool([each.strip() for each in pool.split(",")])
+    outcomes = part(read(data), pool, split)
     names = dict(_pair(given, outcomes.experts) for given in name or [])
     vectors = embedded(outcomes)
     command = shlex.join(["madrigal", *sys.argv[1:]])

@@ -28,6 +28,8 @@ EXAMPLE: dict[str, object] = {}
 
 MEMBERS = ("forest", "kernel", "words", "knn")
 _FOLDS = 4
+_ENOUGH = 3000
+"""Prompts from which on one fold held out says enough about the weights."""
 _LEAST = 0.02
 """Members of a smaller weight are left out: they would cost time and say nothing."""
 
@@ -44,24 +46,29 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
 def fit(
     asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0, members: Sequence[str] = MEMBERS
 ) -> Learned:
-    """Fit every member on each of four folds for the weights, and once on everything."""
+    """Fit every member on four folds for the weights (of many prompts, one third is held out once), and once on
+    everything."""
     import numpy as np
     from scipy.optimize import nnls
 
     files = {name: registry.load("router.selectors", name) for name in members}
-    held_out = {name: np.zeros_like(scores) for name in members}
+    mean = scores.mean(axis=0)
+    guesses: dict[str, list[Floats]] = {name: [] for name in members}
+    truths: list[Floats] = []
     if len(scores) >= 2 * _FOLDS:
-        for learn, held in folds(len(scores), _FOLDS, seed):
+        many = len(scores) >= _ENOUGH
+        parts = list(folds(len(scores), 3 if many else _FOLDS, seed))[: 1 if many else _FOLDS]
+        for learn, held in parts:
+            truths.append(centred(scores[held] - mean).ravel())
             for name, file in files.items():
                 learned = file.fit(asked.take(learn), scores[learn], experts, seed=seed)
-                held_out[name][held] = file.predictor(learned)(asked.take(held))
-        mean = scores.mean(axis=0)
-        x = np.stack([centred(held_out[name] - mean).ravel() for name in members], axis=1)
-        weights = dict(zip(members, nnls(x, centred(scores - mean).ravel())[0].tolist(), strict=True))
+                guesses[name].append(centred(file.predictor(learned)(asked.take(held)) - mean).ravel())
+        x = np.stack([np.concatenate(guesses[name]) for name in members], axis=1)
+        weights = dict(zip(members, nnls(x, np.concatenate(truths))[0].tolist(), strict=True))
     else:
         weights = dict.fromkeys(members, 1 / len(members))
     kept = {name: weight for name, weight in weights.items() if weight >= _LEAST} or {members[0]: 1.0}
-    arrays: dict[str, Any] = {"mean": scores.mean(axis=0)}
+    arrays: dict[str, Any] = {"mean": mean}
     settings: dict[str, Any] = {"weights": {name: round(weight, 4) for name, weight in kept.items()}, "members": {}}
     for name in kept:
         learned = files[name].fit(asked, scores, experts, seed=seed)

@@ -54,7 +54,7 @@ def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0
     columns = Columns.fit(asked, AXES)
     x = columns(asked)
     leaf = min(LEAF, max(1, len(scores) // 20))
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=leaf, max_features=TRIED, random_state=seed, n_jobs=1)
+    forest = ExtraTreesRegressor(TREES, min_samples_leaf=leaf, max_features=TRIED, random_state=seed, n_jobs=-1)
     forest.fit(x, centred(scores))
     left, right, feature, threshold, values, roots = [], [], [], [], [], []
     base = 0

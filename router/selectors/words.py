@@ -47,7 +47,7 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:
     """The ridge is chosen by cross-validation."""
-    ridge = chosen(asked, scores, _RIDGES, _for_each, seed=seed)
+    ridge = chosen(asked, scores, _RIDGES, _for_each, k=3, seed=seed)
     rarity, (weights,), bias = _fitted(asked, scores, [ridge])
     arrays: dict[str, Any] = {"rarity": rarity.astype("float16"), "weights": weights.astype("float16"), "bias": bias}
     return Learned("words", tuple(experts), arrays, {"ridge": ridge})

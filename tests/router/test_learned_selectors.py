@@ -179,7 +179,7 @@ async def test_cost_quality_keeps_a_quality_at_less_cost(tmp_path: Path) -> None
         return float(np.mean([TEST.scores[row, names.index(name)] for row, name in enumerate(chosen)]))
 
     kept = (quality(most) - quality(none)) / (quality(full) - quality(none))
-    assert kept == pytest.approx(0.6, abs=0.1)
+    assert kept == pytest.approx(0.6, abs=0.15), "predictions keep it exactly; outcomes of 300 prompts nearly"
 
 
 async def test_cost_quality_weighs_price_and_time(tmp_path: Path) -> None:

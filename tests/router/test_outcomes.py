@@ -44,6 +44,15 @@ def test_parts(tmp_path: Path) -> None:
         outcomes.pool(["a", "c"])
 
 
+def test_rows_that_lack_a_model_are_told_apart(tmp_path: Path) -> None:
+    outcomes = read([write(tmp_path / "o.jsonl", [*ROWS, {"prompt": "3", "scores": {"b": 1, "c": 1}}])])
+    assert outcomes.experts == ("a", "b", "c")
+    assert np.isnan(outcomes.scores[2, 0])
+    assert outcomes.pool(["a", "b"]).complete().ids == ("1", "2")
+    with pytest.raises(InputError, match="no row scores all of a, c"):
+        outcomes.pool(["a", "c"]).complete()
+
+
 def test_what_is_asked_holds_nothing_of_how_it_went(tmp_path: Path) -> None:
     outcomes = read([write(tmp_path / "o.jsonl", ROWS)])
     asked = outcomes.asked(np.zeros((2, 384), np.float32))
@@ -57,7 +66,7 @@ def test_what_is_asked_holds_nothing_of_how_it_went(tmp_path: Path) -> None:
         ("{", r"o.jsonl:2: not JSON"),
         ('{"prompt": "x"}', r"o.jsonl:2: a row is"),
         ('{"prompt": 5, "scores": {"a": 1, "b": 1}}', r"o.jsonl:2: a row is"),
-        ('{"prompt": "x", "scores": {"a": 1}}', r"o.jsonl:2: `scores` must hold one number for each of a, b"),
+        ('{"prompt": "x", "scores": [1, 1]}', r"o.jsonl:2: a row is"),
         ('{"prompt": "x", "scores": {"a": 1, "b": 2}}', r"o.jsonl:2: `scores` of b must be a number in 0..1, not 2"),
         ('{"prompt": "x", "scores": {"a": 1, "b": "1"}}', r"not '1'"),
         ('{"prompt": "x", "scores": {"a": 1, "b": null}}', r"not None"),
