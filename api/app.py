@@ -19,6 +19,7 @@ from experts.errors import InputError, MadrigalError
 from orchestrator.config import Config, load_config, served_config
 from orchestrator.service import Service
 from orchestrator.settings import Server
+from orchestrator.telemetry import configure_tracing
 
 log = logging.getLogger("madrigal")
 
@@ -36,6 +37,7 @@ def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        end_tracing = configure_tracing()
         service = await Service.open(config, status_of=status_of, load=load if watch else None)
         app.state.service = service
         loop = asyncio.get_running_loop()
@@ -48,6 +50,8 @@ def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] 
             with suppress(ValueError, NotImplementedError, RuntimeError):
                 loop.remove_signal_handler(signal.SIGHUP)
             await service.close()
+            if end_tracing is not None:
+                await asyncio.to_thread(end_tracing)
 
     app = FastAPI(
         title="Madrigal",

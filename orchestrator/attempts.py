@@ -29,7 +29,7 @@ from experts.failures import is_retryable
 from experts.pool import Lease, Pool
 from experts.spec import ExpertSpec
 from orchestrator.request import Attempt
-from orchestrator.telemetry import Telemetry, end_span, trace_headers
+from orchestrator.telemetry import OPERATIONS, Telemetry, end_span, trace_headers
 
 
 class FallbackRules(Protocol):
@@ -136,8 +136,12 @@ class Attempts:
         attempt = Attempt(expert=name, revision="", number=len(self.made) + 1, started=started)
         self.made.append(attempt)
         span = self._telemetry.start_span(
-            f"chat {name}",
-            {"gen_ai.operation.name": "chat", "gen_ai.request.model": name, "madrigal.attempt": attempt.number},
+            f"{OPERATIONS[call.path]} {name}",
+            {
+                "gen_ai.operation.name": OPERATIONS[call.path],
+                "gen_ai.request.model": name,
+                "madrigal.attempt": attempt.number,
+            },
             parent=self._span,
         )
         lease: Lease | None = None
@@ -172,6 +176,7 @@ class Attempts:
         end_span(
             span,
             {
+                "gen_ai.provider.name": lease.endpoint.backend if lease is not None else None,
                 "gen_ai.response.model": attempt.answer.model if attempt.answer is not None else None,
                 "gen_ai.usage.input_tokens": usage.prompt_tokens,
                 "gen_ai.usage.output_tokens": usage.completion_tokens,

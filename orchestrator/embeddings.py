@@ -38,7 +38,12 @@ async def embed(
     started, created_at = time.perf_counter(), parts.wall()
     span = parts.telemetry.start_span(
         f"{_OPERATION} {MODEL}",
-        {"gen_ai.operation.name": _OPERATION, "madrigal.request.id": request.id},
+        {
+            "gen_ai.operation.name": _OPERATION,
+            "gen_ai.provider.name": "madrigal",
+            "gen_ai.request.model": request.model,
+            "madrigal.request.id": request.id,
+        },
         headers=request.headers,
     )
     parts.telemetry.in_flight.inc()
@@ -65,7 +70,7 @@ async def embed(
         parts.telemetry.answered(_OPERATION, "none", expert or "none", outcome, total_s, None)
         if error is not None:
             parts.telemetry.refused(code or "unknown")
-        end_span(span, {"gen_ai.usage.input_tokens": tokens}, code)
+        end_span(span, {"gen_ai.usage.input_tokens": tokens}, code, at_fault=status >= 500)
         parts.put(
             RequestRecord(
                 id=request.id,

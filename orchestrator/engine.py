@@ -27,13 +27,11 @@ from orchestrator.sessions import Sessions
 from orchestrator.shared import Admission, Limits
 from orchestrator.store.records import CallRecord, RequestRecord
 from orchestrator.strategies import Job
-from orchestrator.telemetry import Telemetry, end_span
+from orchestrator.telemetry import OPERATIONS, Telemetry, end_span
 from router.policy import Policy, Route
 from router.prompt import Prompt
 from router.route import DIRECT
 from router.session import Previous
-
-_OPERATION = {"chat/completions": "chat", "completions": "text_completion"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +140,13 @@ class Reply:
         self._complete = False
         self._closed = False
         self._span: Span | None = parts.telemetry.start_span(
-            f"{_OPERATION[request.path]} {request.model[:64]}",
-            {"gen_ai.operation.name": _OPERATION[request.path], "madrigal.request.id": request.id},
+            f"{OPERATIONS[request.path]} {request.model[:64]}",
+            {
+                "gen_ai.operation.name": OPERATIONS[request.path],
+                "gen_ai.provider.name": "madrigal",
+                "gen_ai.request.model": request.model,
+                "madrigal.request.id": request.id,
+            },
             headers=request.headers,
         )
         parts.telemetry.in_flight.inc()
@@ -255,11 +258,19 @@ class Reply:
         decision = route.decision if route is not None else "none"
         expert = self._answer.expert if self._answer is not None else None
         parts.telemetry.answered(
-            _OPERATION[request.path], decision, expert or "none", outcome, total_s, self._first_byte_s
+            OPERATIONS[request.path], decision, expert or "none", outcome, total_s, self._first_byte_s
         )
         if error is not None and not calls:
             parts.telemetry.refused(code or "unknown")
-        end_span(self._span, {"madrigal.decision": decision, "madrigal.expert": expert}, code)
+        if self._span is not None:
+            told = {
+                "madrigal.decision": decision,
+                "madrigal.expert": expert,
+                "gen_ai.response.model": self._answer.model if self._answer is not None else None,
+                "gen_ai.usage.input_tokens": sum(call.prompt_tokens for call in calls),
+                "gen_ai.usage.output_tokens": sum(call.completion_tokens for call in calls),
+            }
+            end_span(self._span, told, code, at_fault=status >= 500 or outcome == "cut")
         parts.put(
             RequestRecord(
                 id=request.id,

@@ -1,10 +1,14 @@
 """Every metric and span of Madrigal, named here and nowhere else. Knows nothing of what it counts.
 
 Names follow OpenTelemetry's GenAI conventions where they have one (`gen_ai.server.request.duration`, written with
-underscores and the unit for Prometheus). Spans are made only where an OpenTelemetry SDK is installed and configured.
+underscores and the unit for Prometheus). Spans are made only where an OpenTelemetry SDK is installed and configured:
+by `configure_tracing`, which `madrigal serve` calls, or by whoever wraps the server (`opentelemetry-instrument`).
 """
 
+import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 from opentelemetry import propagate, trace
@@ -16,6 +20,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 ROUTE_SECONDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+
+OPERATIONS = {"chat/completions": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+"""`gen_ai.operation.name` of each path that an expert or the embedder answers."""
+
+_EXPORTERS = {"otlp": "otlp_proto_http", "otlp:http/protobuf": "otlp_proto_http", "otlp:grpc": "otlp_proto_grpc"}
+
+log = logging.getLogger("madrigal.telemetry")
 
 Reading = tuple[str, str, Iterable[tuple[Mapping[str, str], float]]]
 """Name, help and (labels, value) rows of a gauge that is read when it is scraped."""
@@ -131,8 +142,59 @@ class Telemetry:
         return self._tracer.start_span(name, context=context, kind=kind, attributes=dict(attributes))
 
 
-def end_span(span: Span | None, attributes: Mapping[str, Any], error: str | None = None) -> None:
-    """Add what became known (None values are left out) and end the span."""
+def configure_tracing(environ: Mapping[str, str] = os.environ) -> Callable[[], None] | None:
+    """Set OpenTelemetry's SDK up for this process, as its own environment variables ask; before `Telemetry` is made.
+
+    Done where `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) or `OTEL_TRACES_EXPORTER` is set, the latter to
+    `otlp`, `console`, another installed exporter's name, or several with commas between. Nothing is done where it is
+    `none`, where `OTEL_SDK_DISABLED` is `true`, or where a provider was set before. Where the packages are missing
+    (`pip install 'madrigal[otel]'`) a warning says so, and the server goes on without spans. Protocol, headers,
+    sampler, batch and resource are read from their variables by the SDK itself; the service is called `madrigal` unless
+    `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise.
+
+    Starts a thread that exports, and connects to nothing yet. Returns what exports the rest and ends that thread, which
+    blocks for seconds at most; None where nothing was set up.
+    """
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    wanted = environ.get("OTEL_TRACES_EXPORTER", "").strip() or ("otlp" if endpoint else "none")
+    off = wanted.lower() == "none" or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if off or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None
+    try:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        exporters = [_exporter(name.strip(), environ) for name in wanted.split(",") if name.strip()]
+    except ImportError as missing:
+        log.warning("no spans are exported: %s. Install what exports them: pip install 'madrigal[otel]'", missing)
+        return None
+    named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "madrigal"}))
+    for exporter in exporters:
+        provider.add_span_processor(BatchSpanProcessor(exporter()))
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
+
+
+def _exporter(name: str, environ: Mapping[str, str]) -> Any:
+    """The class of an exporter by the name that OpenTelemetry's variables use. Raises `ImportError`."""
+    if name == "otlp":
+        protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+        name = _EXPORTERS.get(f"otlp:{protocol}" if protocol else "otlp", f"otlp with the protocol {protocol}")
+    for entry in entry_points(group="opentelemetry_traces_exporter", name=name):
+        return entry.load()
+    raise ImportError(f"the exporter {name!r} is not installed")
+
+
+def end_span(
+    span: Span | None, attributes: Mapping[str, Any], error: str | None = None, *, at_fault: bool = True
+) -> None:
+    """Add what became known (None values are left out) and end the span.
+
+    `error` is the error's code; the span's status says error only where we are `at_fault`: a client's mistake, or its
+    leaving, is none of the server's.
+    """
     if span is None:
         return
     for name, value in attributes.items():
@@ -140,7 +202,8 @@ def end_span(span: Span | None, attributes: Mapping[str, Any], error: str | None
             span.set_attribute(name, value)
     if error is not None:
         span.set_attribute("error.type", error)
-        span.set_status(Status(StatusCode.ERROR, error))
+        if at_fault:
+            span.set_status(Status(StatusCode.ERROR, error))
     span.end()
 
 

@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,15 +81,20 @@ class Report:
 
 
 @asynccontextmanager
-async def served(folder: Path, upstream: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`madrigal serve` in front of an engine, as a process of its own, and its URL; killed if it still runs."""
+async def served(
+    folder: Path, upstream: str, environ: Mapping[str, str] = {}
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """`madrigal serve` in front of an engine, as a process of its own, and its URL; killed if it still runs.
+
+    Its environment is this one without what would configure it, and with `environ`.
+    """
     config = folder / "soak.yaml"
     config.write_text(POLICY.format(folder=folder, upstream=upstream))
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MADRIGAL_", "OTEL_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MADRIGAL_", "OTEL_"))}
     process = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("madrigal"), "serve", "--config", config),
         stdout=asyncio.subprocess.PIPE,
-        env=environ,
+        env={**inherited, **environ},
     )
     assert process.stdout is not None
     try:
