@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experts.errors import InputError
 from router import metrics
 from router.replay import Replay, ends
 
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
 def cost_quality(replay: Replay, costs: "NDArray[np.float64] | None", path: Path) -> None:
     """Quality against cost: a curve per selector, a point per model, the oracle as a line. Blocks.
 
-    For two models without costs, the cost is the share of calls to the stronger one; for more, every call costs 1.
-    The kind of file follows from its suffix (.png, .svg, .pdf).
+    For two models without costs, the cost is the share of calls to the stronger one. The kind of file follows from its
+    suffix (.png, .svg, .pdf). Raises `InputError` where nothing is known of the costs of more than two models.
     """
     import numpy as np
     from matplotlib.figure import Figure
 
     test = replay.test
     pair = len(test.experts) == 2
+    shares = pair and costs is None
     if costs is None:
+        if not pair:
+            raise InputError(
+                "quality against cost cannot be drawn: the outcomes hold no costs",
+                remedy="Give the price of each model with --prices.",
+            )
         costs = np.ones_like(test.scores)
         if pair:
             costs[:, ends(test)[0]] = 0.0
@@ -45,10 +52,8 @@ def cost_quality(replay: Replay, costs: "NDArray[np.float64] | None", path: Path
     axes.axhline(
         100 * test.scores.max(axis=1).mean(), color="grey", linestyle=":", linewidth=1, label="oracle (cheats)"
     )
-    recorded = test.costs is not None
-    axes.set_xlabel(
-        "mean cost of a call" + (", USD" if recorded else "") if not pair or recorded else "share of strong calls"
-    )
+    units = "mean cost of a call, USD" if test.costs is not None else "mean price, USD per million tokens"
+    axes.set_xlabel("share of strong calls" if shares else units)
     axes.set_ylabel("accuracy, %")
     axes.legend(fontsize=7)
     axes.grid(alpha=0.3)

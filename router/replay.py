@@ -62,15 +62,18 @@ def run(
     *,
     k: int = 5,
     seed: int = 0,
+    known: Mapping[str, Any] | None = None,
     note: Note = lambda text: None,
 ) -> Replay:
     """Fit every selector on `fit` and ask it about `test`; without `fit`, on the other folds of `test`, `k` times.
+
+    `known` are the files to choose from, by default `fitters()`.
 
     Blocks for as long as they take to fit. Raises `InputError` for unknown selectors and for other experts in `fit`.
     """
     import numpy as np
 
-    known = fitters()
+    known = fitters() if known is None else known
     if strangers := [name for name in selectors if name not in known]:
         raise InputError(f"{', '.join(strangers)} cannot be fitted on outcomes", remedy=f"Known: {', '.join(known)}.")
     if fit is not None:
