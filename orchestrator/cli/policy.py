@@ -68,7 +68,9 @@ def reference(
 
 @app.command()
 def test(
-    cases: Annotated[Path, typer.Argument(help="JSON lines: {text | messages, decision, expert?, signals? …}.")],
+    cases: Annotated[
+        Path, typer.Argument(help="JSON lines {text | messages, decision, …}, or vLLM Semantic Router's probes.yaml.")
+    ],
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
 ) -> None:
@@ -78,12 +80,13 @@ def test(
     from orchestrator.cases import read_cases, try_case
     from orchestrator.config import load_config
     from orchestrator.offline import Offline
+    from orchestrator.probes import read_probes
 
     try:
         text = cases.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{cases} cannot be read: {error}") from None
-    todo = read_cases(text, str(cases))
+    todo = (read_probes if cases.suffix in (".yaml", ".yml") else read_cases)(text, str(cases))
     offline = Offline(load_config(config))
 
     async def run() -> "list[Outcome]":
