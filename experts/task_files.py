@@ -29,7 +29,7 @@ INSTRUCTIONS: dict[Kind, str] = {
 _OPTION = re.compile(r"^\(?([A-Z])[.):]\s", re.MULTILINE)
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _SAID_LETTER = (
-    re.compile(r"answer(?: is|:)?\s*\(?\**([A-Z])\b(?!['’])"),
+    re.compile(r"[Aa]nswer(?: is|:)*\s*\(?\**([A-Z])\b(?!['’])"),
     re.compile(r"^\W*([A-Z])(?:\W|$)"),
     re.compile(r"(?:option|choice)\s*\(?([A-Z])\b"),
     re.compile(r"\(([A-Z])\)"),

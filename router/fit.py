@@ -47,7 +47,8 @@ def fitted(
     replay = run([selector], outcomes, vectors, None, k=k, seed=seed, note=note)
     told = report(replay, seed=seed)
     note(f"fitting {selector} on all {len(outcomes)} prompts")
-    learned = known[selector].fit(outcomes.asked(vectors), outcomes.scores, list(outcomes.experts), seed=seed)
+    more = {"answers": outcomes.answers} if getattr(known[selector], "LEARNS_ANSWERS", False) else {}
+    learned = known[selector].fit(outcomes.asked(vectors), outcomes.scores, list(outcomes.experts), seed=seed, **more)
     mine, single = told["selectors"][selector], told["baselines"]["best_single"]
     sample = np.random.default_rng(seed).permutation(len(outcomes))[:KEPT]
     held_out = {

@@ -90,7 +90,7 @@ class Recruiter:
             "overall": s.overall,
             "centre": s.centre,
             "level": s.level,
-            "tilt": s.tilt.astype("float32"),
+            "tilt": s.tilt,
             "right": s.right.astype("float32"),
             "items": s.items,
             "ballot": b.weights,
@@ -125,7 +125,7 @@ def fit(
     recruits: int = MOST,
     seed: int = 0,
 ) -> Recruiter:
-    """Learn from what experts scored on profile items: float64 [N, E], above one half is right.
+    """Learn from what experts scored on profile items: float64 [N, E] without gaps, above one half is right.
 
     With `answers` the vote is learned too: from predictions for each item made without it (ten folds). `names` with their
     vectors `skills` float32 [S, D] are the vocabulary (annotated skills, for example); default: the one shipped, which

@@ -30,16 +30,12 @@ def recruiting(
 
     Recruits are chosen by the prompt alone; a vote reads the answers of its own recruits only.
     """
-    from orchestrator.cli.evaluate import embedded
-    from router.outcomes import Outcomes, read
+    from orchestrator.cli.evaluate import embedded, part
+    from router.outcomes import read
     from router.recruiting_replay import report
 
-    def part(paths: list[Path], name: str | None) -> Outcomes:
-        found = read(paths) if name is None else read(paths).split(name)
-        return found.pool([each.strip() for each in pool.split(",")]) if pool is not None else found
-
-    test = part(data, split)
-    learn = part(fit or data, fit_split) if fit or fit_split else None
+    test = part(read(data), pool, split)
+    learn = part(read(fit or data), pool, fit_split) if fit or fit_split else None
     vectors = embedded(test)
     fitted = None if learn is None else (learn, embedded(learn))
     with err().status("fitting and voting"):

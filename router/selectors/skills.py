@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 COST = "neural"
 NEEDS = NEEDS
+LEARNS_ANSWERS = True
+"""`fit` also takes the recorded answers: the vote of recruits is learned from them."""
 EXAMPLE: dict[str, object] = {}
 
 
