@@ -297,6 +297,7 @@ class Reply:
                 first_token_s=self._first_byte_s,
                 total_s=total_s,
                 features=route.features() if route is not None else None,
+                embedding=route.embedding() if route is not None else None,
                 text=self._asked() if parts.keep_text() else None,
                 reply=b"".join(self._said).decode("utf-8", "replace") if self._said else None,
                 calls=calls,

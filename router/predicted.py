@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEEDS = frozenset({"embedding"})
+EMBEDDED = ("router.predicted", "vector")
+"""The key of `Prompt.memo` under which a vector that was routed by is found again, for the log."""
 
 
 class LearnedParams(Frozen):
@@ -54,6 +56,7 @@ async def scores(prompt: Prompt, scope: Scope, predict: Predict, tools: Tools) -
     text = prompt.text(scope)
     assert tools.embedding is not None, "the policy's compiler has checked it"
     vector = await tools.embedding.embed([text])
+    prompt.memo(EMBEDDED, lambda: vector[0])
     row: NDArray[np.float64] = predict(Asked((text,), vector))[0]
     return row
 

@@ -153,6 +153,10 @@ class Prompt:
             made = self._memo[key] = make()
             return made
 
+    def recall(self, key: object) -> Any:
+        """What `memo` has kept under this key, or None."""
+        return self._memo.get(key)
+
     @cached_property
     def tokens(self) -> int:
         """Estimated length of the prompt in tokens, tool schemas, images and the chat template's marks included.

@@ -11,6 +11,7 @@ from router.card import Card
 from router.contest import Constraint, Contender
 from router.kleene import because
 from router.look import Look
+from router.predicted import EMBEDDED
 from router.screen import barred
 from router.selectors import Score
 from router.session import TOLD, Kept
@@ -85,6 +86,11 @@ class Route:
         drop = barred(card, self.story.demands, self.story.allowed)
         return None if drop is None else drop.why
 
+    def embedding(self) -> bytes | None:
+        """The vector that the request was routed by, float32 little-endian, where a learned selector made one."""
+        vector = self.story.look.prompt.recall(EMBEDDED)
+        return vector.astype("<f4").tobytes() if vector is not None else None
+
     def features(self) -> dict[str, Any]:
         """What may be kept of this request to learn from: labels and numbers, none of its words."""
         prompt = self.story.look.prompt
@@ -92,6 +98,7 @@ class Route:
             "tokens": prompt.tokens,
             "turns": len(prompt.messages),
             "needs": sorted(prompt.needs),
+            "first": self.experts[0].expert if self.experts else None,
             "signals": {
                 name: {
                     "matched": signal.matched,

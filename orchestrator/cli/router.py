@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experts.errors import InputError
-from orchestrator.cli._common import emit_json, err, out
+from orchestrator.cli._common import DEFAULT_CONFIG, ConfigOption, emit_json, err, out
+from orchestrator.cli._store import StoreOption
 
 if TYPE_CHECKING:
     from router.learned import Learned
@@ -18,9 +19,14 @@ app = typer.Typer(help="Fit and inspect learned selectors.", no_args_is_help=Tru
 @app.command()
 def fit(
     data: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(help="Recorded outcomes of your experts (JSON Lines, also gzipped); may be given several times."),
-    ],
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Learn from the judged answers of the request log instead (/v1/feedback).")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    store: StoreOption = None,
     out_: Annotated[Path, typer.Option("--out", "-o", help="The model's file.")] = Path("routing.safetensors"),
     selector: Annotated[str, typer.Option(help="The learned selector to fit.")] = "ensemble",
     pool: Annotated[str | None, typer.Option(help="Only these models, separated by commas.")] = None,
@@ -41,11 +47,19 @@ def fit(
     from orchestrator.cli.evaluate import embedded, part
     from router.fit import fitted
     from router.learned import save
-    from router.outcomes import read
 
-    outcomes = part(read(data), pool, split)
+    if log == bool(data):
+        raise InputError("exactly one of --data and --log says what to learn from")
+    if log:
+        from orchestrator.cli._logged import from_log
+
+        outcomes, vectors = from_log(selector, store, config, pool)
+    else:
+        from router.outcomes import read
+
+        outcomes = part(read(data or []), pool, split)
+        vectors = embedded(outcomes)
     names = dict(_pair(given, outcomes.experts) for given in name or [])
-    vectors = embedded(outcomes)
     command = shlex.join(["madrigal", *sys.argv[1:]])
     with err().status("fitting") as status:
         learned, told = fitted(

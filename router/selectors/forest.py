@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from router.card import Card
-from router.fitting import Columns, centred
+from router.fitting import Columns, centred, chosen
 from router.learned import Learned, Predict
 from router.outcomes import Asked
 from router.predicted import NEEDS, LearnedParams, by_prediction
@@ -28,11 +28,12 @@ NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
 TREES = 200
-LEAF = 10
-"""Fewest prompts in a leaf."""
+LEAVES = (10, 25, 60)
+"""Fewest prompts in a leaf, to choose from: the more chance there is in outcomes, the larger a leaf must be."""
 AXES = 60
 TRIED = 0.3
-"""Share of the columns tried at a split. All four by cross-validation on the part of llmrouter to be fitted on."""
+"""Share of the columns tried at a split. Like the trees and the axes, by cross-validation on llmrouter's training part."""
+_TRIAL_TREES = 60
 
 
 class Params(LearnedParams):
@@ -47,15 +48,20 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:
-    """Grow the trees; a minute for ten thousand prompts."""
+    """Grow the trees; half a minute for ten thousand prompts. The size of leaves is chosen by cross-validation."""
     import numpy as np
-    from sklearn.ensemble import ExtraTreesRegressor
 
+    def for_each(asked: Asked, scores: "Floats", held: Asked, leaves: Sequence[int]) -> "list[Floats]":
+        columns = Columns.fit(asked, AXES)
+        x, y = columns(asked), columns(held)
+        guesses = (_grown(x, scores, _TRIAL_TREES, leaf, seed).predict(y) for leaf in leaves)
+        return [guess.reshape(len(y), -1) for guess in guesses]
+
+    leaves = [leaf for leaf in LEAVES if leaf * 4 <= len(scores)] or [max(1, len(scores) // 4)]
+    leaf = chosen(asked, scores, leaves, for_each, k=3, seed=seed)
     columns = Columns.fit(asked, AXES)
     x = columns(asked)
-    leaf = min(LEAF, max(1, len(scores) // 20))
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=leaf, max_features=TRIED, random_state=seed, n_jobs=-1)
-    forest.fit(x, centred(scores))
+    forest = _grown(x, scores, TREES, leaf, seed)
     left, right, feature, threshold, values, roots = [], [], [], [], [], []
     base = 0
     for grown in forest.estimators_:
@@ -79,6 +85,13 @@ def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0
         "roots": np.array(roots, np.int32),
     }
     return Learned("forest", tuple(experts), arrays, {"trees": TREES, "leaf": leaf})
+
+
+def _grown(x: "NDArray[np.float32]", scores: "Floats", trees: int, leaf: int, seed: int) -> Any:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    forest = ExtraTreesRegressor(trees, min_samples_leaf=leaf, max_features=TRIED, random_state=seed, n_jobs=-1)
+    return forest.fit(x, centred(scores))
 
 
 def predictor(learned: Learned) -> Predict:

@@ -1,5 +1,6 @@
 """`madrigal evaluate routing` and `madrigal router`, with the real embedder on a small world of outcomes."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,6 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.caller import Key
+from orchestrator.store.recorder import Recorder
+from orchestrator.store.records import RequestRecord
+from orchestrator.store.store import Store
+from router.learned import load
 from router.outcomes import Outcomes
 from tests.router.worlds import world
 
@@ -129,3 +135,46 @@ def test_the_forest_beats_knn_on_real_outcomes() -> None:
     told = replay.report(replay.run(["forest", "knn"], part, vectors(part.prompts), None, k=3))
     assert told["selectors"]["forest"]["accuracy"] > told["selectors"]["knn"]["accuracy"]
     assert told["selectors"]["forest"]["over_best_single"]["low"] > 0
+
+
+async def test_a_model_is_fitted_from_the_request_log(tmp_path: Path) -> None:
+    outcomes, _ = world(120, seed=3)
+    draw = np.random.default_rng(7)
+    store = await Store.open(f"sqlite:///{tmp_path / 'm.db'}")
+    recorder = Recorder(store, keep="text", retention_days=None)
+    recorder.start()
+    alice = Key("key_a", "alice")
+    for i, prompt in enumerate(outcomes.prompts):
+        expert = int(draw.integers(0, 3))
+        recorder.put(
+            RequestRecord(
+                id=f"req-{i}",
+                created_at=1.8e9 + i,
+                path="chat/completions",
+                key_id=alice.id,
+                expert=outcomes.experts[expert],
+                propensity=1 / 3,
+                features={"first": outcomes.experts[expert]},
+                text=json.dumps([{"role": "user", "content": prompt}]),
+            )
+        )
+        await recorder.feedback(f"req-{i}", alice, float(outcomes.scores[i, expert]))
+    await recorder.close()
+    await store.close()
+    done = await asyncio.to_thread(
+        madrigal,
+        tmp_path,
+        "router",
+        "fit",
+        "--log",
+        "--store",
+        f"sqlite:///{tmp_path / 'm.db'}",
+        "--selector",
+        "linear",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fitted on 120 prompts" in done.stdout
+    model = load(tmp_path / "routing.safetensors", selector="linear", experts=outcomes.experts)
+    assert list(model.provenance["data"]) == ["request log"]
+    both = await asyncio.to_thread(madrigal, tmp_path, "router", "fit", "--log", "--data", "x.jsonl")
+    assert both.returncode == 2 and "exactly one of --data and --log" in both.stderr
