@@ -181,7 +181,7 @@ def gateways(stack: ExitStack, folder: Path, litellm: str | None) -> tuple[list[
     config = folder / "madrigal.yaml"
     config.write_text(POLICY.format(port=port, folder=folder, upstream=base))
     home = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "orchestrator.cli", "serve", "--config", str(config)]
+    command = [str(Path(sys.executable).with_name("madrigal")), "serve", "--config", str(config)]
     url = f"{home}/v1/chat/completions"
     found.append(
         stack.enter_context(started("madrigal", command, url, "auto", f"{home}/ready", MADRIGAL_BENCH_KEY=KEY))
