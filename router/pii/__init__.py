@@ -57,7 +57,7 @@ def recognizer(kind: Kind) -> Recognize:
         "card": lambda: numbers.cards,
         "iban": lambda: numbers.ibans,
         "ssn": lambda: numbers.ssns,
-        "phone": lambda: phones.phones,
+        "phone": phones.phones,
         "secret": lambda: secrets.secrets,
         "name": people.names,
         "organization": lambda: people.organizations,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from router.pii import Span
+from router.pii import Recognize, Span
 from router.pii.around import alone, before, compiled, matches
 
 _CANDIDATE = compiled(
@@ -33,7 +33,15 @@ _TRUNK = re.compile(r"\(?0\d{1,5}\)?[ /-]\d[\d -]{3,12}\d")
 _DATE = re.compile(r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4})(?![-./ ]?\d)")
 
 
-def phones(text: str) -> Iterator[Span]:
+def phones() -> Recognize:
+    """The recognizer of telephone numbers, with the plans it looks most numbers up in loaded."""
+    for region in _GUESSES:
+        _valid("0", region)
+        _plans().example_number(region)
+    return _phones
+
+
+def _phones(text: str) -> Iterator[Span]:
     """Telephone numbers, an extension included."""
     for start, end, found in matches(_CANDIDATE, text):
         start, end = _trim(text, start, end)
