@@ -18,7 +18,7 @@ def installed(*pinned: str) -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not (folder / ".complete").exists():
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", folder]
-            subprocess.run([*command, *pinned], check=True, timeout=300)
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]
+            subprocess.run([*command, str(folder), *pinned], check=True, timeout=300)
             (folder / ".complete").touch()
     return folder
