@@ -58,16 +58,17 @@ _WORD = (
 _IS = r"""["'`]?\s*(?::=|=>|[:=]|\bis now\b|\bis\b|\bwas\b|\blautet\b|\bist\b|\best\b|\bes\b)\s*(?:Bearer\s+)?["'`]?"""
 _VALUE = r"([^\s\"'`,;<>()\[\]{}]{6,})"
 _ASSIGNED = compiled(rf"{_KEY}{_IS}{_VALUE}", ignore_case=True)
-_PASSWORD = compiled(rf"{_WORD}{_IS}{_VALUE}", ignore_case=True)
+_PASSWORD = compiled(rf"{_WORD}{_IS}([^\s\"'`]{{6,}})", ignore_case=True)
 _BEARER = compiled(r"\bBearer\s+([A-Za-z0-9._~+/-]{16,}=*)")
 
 _PLACEHOLDER = re.compile(
     r"your|example|sample|dummy|placeholder|changeme|change_me|redacted|insert|replace|todo|none$|null$|true$|false$"
-    r"|x{4,}|\*{3,}|\.{3}|•|^\$|\$\{|%\w+%|environ|getenv|process\.|config\.|settings\.|os\.|self\.|_token$|_key$|_secret$",
+    r"|x{4,}|\*{3,}|\.{3}|•|^<|^\$[A-Za-z_]*$|\$[\{(]|\{\{|%\w+%|environ|getenv|process\.|config\.|settings\.|os\.|self\.|_token$|_key$|_secret$",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|^[a-z]+(?:[A-Z][a-z]+)+$|^[A-Z][a-z]+(?:[A-Z][a-z]+)+$|^[a-z_]+$"
+    r"|^[A-Za-z_][\w.]*[(\[]\w*[)\],;]*$"
 )
 
 
@@ -90,7 +91,7 @@ def secrets(text: str) -> Iterator[Span]:
         (_PASSWORD, _password, 0.75),
     ):
         for start, _, value in matches(pattern, text, 1):
-            value = value.rstrip(".,:")
+            value = value.rstrip(".,:;")
             if value and not _PLACEHOLDER.search(value) and passes(value):
                 yield Span("secret", start, start + len(value), score)
 
