@@ -11,7 +11,7 @@ import openai
 import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.clientside import WEATHER, Front, front
 from tests.fakes import until
@@ -156,11 +156,11 @@ async def test_a_tool_call_comes_in_pieces_that_make_the_same_call(client: Async
 
 
 class City(BaseModel):
-    """What is asked of the model."""
+    """What is asked of the model. Each value has an end: a small model may run on in an open text or number."""
 
-    name: str
+    name: str = Field(max_length=20)
     continent: Literal["Africa", "Asia", "Europe"]
-    inhabitants: int
+    inhabitants: int = Field(ge=0, le=99_999_999)
 
 
 async def test_an_answer_by_a_pydantic_model(client: AsyncOpenAI) -> None:

@@ -83,7 +83,10 @@ async def test_the_same_seed_says_the_same_and_another_does_not(served: Served) 
 async def test_a_json_schema_is_kept(served: Served) -> None:
     schema = {
         "type": "object",
-        "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0, "maximum": 150}},
+        "properties": {
+            "name": {"type": "string", "maxLength": 20},
+            "age": {"type": "integer", "minimum": 0, "maximum": 150},
+        },
         "required": ["name", "age"],
         "additionalProperties": False,
     }

@@ -8,7 +8,12 @@ from typing import Any
 import openai
 from pydantic import BaseModel
 
-CITY = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"]}
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 WEATHER: Any = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
 HELLO: Any = [{"role": "user", "content": "hello"}]
 
