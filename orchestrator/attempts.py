@@ -53,7 +53,7 @@ class FallbackRules(Protocol):
 
 
 class Attempts:
-    """The calls made for one request. `made` lists them in order; `price` gives what tokens cost by expert."""
+    """The calls made for one request. `made` lists them in the order they were begun."""
 
     def __init__(
         self,
@@ -79,7 +79,13 @@ class Attempts:
         self._sleep = sleep
         self._span = span
 
-    async def first(self, experts: Sequence[str], call: Call, *, ask_usage: bool = False) -> Answer:
+    def spent(self) -> Usage:
+        """Tokens of all calls so far."""
+        return sum((made.answer.usage for made in self.made if made.answer is not None), Usage())
+
+    async def first(
+        self, experts: Sequence[str], call: Call, *, ask_usage: bool = False, role: str = "answer"
+    ) -> Answer:
         """The answer of the first of `experts` that begins one, in their order, then round again after a backoff.
 
         Before the first byte only: what has begun is never started again elsewhere. Raises the expert's own error
@@ -87,21 +93,22 @@ class Attempts:
         """
         failed: dict[str, MadrigalError] = {}
         try:
-            return await self._in_turn(list(experts), call, failed, ask_usage=ask_usage)
+            return await self._in_turn(list(experts), call, failed, ask_usage=ask_usage, role=role)
         finally:
             failed.clear()  # an error's traceback holds this frame: kept here, it would hold itself and the request
 
     async def _in_turn(
-        self, left: list[str], call: Call, failed: dict[str, MadrigalError], *, ask_usage: bool
+        self, left: list[str], call: Call, failed: dict[str, MadrigalError], *, ask_usage: bool, role: str
     ) -> Answer:
         """One expert of `left` after the other, in rounds; what went wrong with each goes into `failed`."""
-        round_number = 0
+        round_number = tried = 0
         while left:
             for name in list(left):
-                if len(self.made) >= self._rules.attempts:
+                if tried >= self._rules.attempts:
                     raise _all_failed(failed)
+                tried += 1
                 try:
-                    return await self.one(name, call, ask_usage=ask_usage)
+                    return await self.one(name, call, ask_usage=ask_usage, role=role)
                 except (ContextLengthError, UnsupportedError) as error:  # never this one; another one may
                     failed[name] = error
                     left.remove(name)
@@ -109,7 +116,7 @@ class Attempts:
                     if not is_retryable(error):
                         raise
                     failed[name] = error
-            if not left or len(self.made) >= self._rules.attempts:
+            if not left or tried >= self._rules.attempts:
                 break
             wait_s = self._backoff_s(round_number, [failed[name] for name in left])
             if wait_s is None:
@@ -127,13 +134,13 @@ class Attempts:
         soonest = min(wishes, default=0.0)
         return None if soonest > rules.max_retry_after_s else max(usual, soonest)
 
-    async def one(self, name: str, call: Call, *, ask_usage: bool = False) -> Answer:
+    async def one(self, name: str, call: Call, *, ask_usage: bool = False, role: str = "answer") -> Answer:
         """One call to one expert, no retry. Its place is held until the answer is closed.
 
         Raises an `ExpertError`, or the `InputError` of a call that this expert cannot do.
         """
         started = time.perf_counter()
-        attempt = Attempt(expert=name, revision="", number=len(self.made) + 1, started=started)
+        attempt = Attempt(expert=name, revision="", number=len(self.made) + 1, started=started, role=role)
         self.made.append(attempt)
         span = self._telemetry.start_span(
             f"{OPERATIONS[call.path]} {name}",

@@ -5,8 +5,8 @@ Knows nothing of HTTP; `orchestrator/service.py` makes, reloads and stops the pa
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from experts.catalog import Catalog
 from experts.client import Client
 from experts.errors import NotFoundError, StreamCutError
 from experts.pool import Pool
-from experts.registry import load
+from experts.registry import known, load
 from experts.stream import frame
 from orchestrator.attempts import Attempts
 from orchestrator.config import Config
@@ -29,9 +29,12 @@ from orchestrator.store.records import CallRecord, RequestRecord
 from orchestrator.strategies import Job
 from orchestrator.telemetry import OPERATIONS, Telemetry, end_span
 from router.policy import Policy, Route
-from router.prompt import Prompt
+from router.prompt import Message, Prompt
 from router.route import DIRECT
 from router.session import Previous
+from router.spec import Choice
+
+STRATEGIES = "orchestrator.strategies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +65,21 @@ class Parts:
     sessions: Sessions = field(default_factory=Sessions)
 
 
-def resolve(state: State, model: str) -> tuple[str, str | None]:
-    """(policy, expert named directly or None) of a model name. Raises `NotFoundError`, code `model_not_found`."""
-    if model in state.policies:
-        return model, None
-    if model in state.catalog:
-        return "auto", model
-    if "+" in model:
-        raise NotFoundError(
-            f"model {model!r} names a strategy after '+'; no strategy can be asked for by name yet",
-            remedy=f"Ask for {model.partition('+')[0]!r}.",
-            param="model",
-            code="model_not_found",
-        )
-    known = [*state.policies, *state.catalog]
-    raise NotFoundError(
-        f"the model {model!r} does not exist",
-        remedy=f"Known: {', '.join(known)}.",
-        param="model",
-        code="model_not_found",
-    )
+def resolve(state: State, model: str) -> tuple[str, str | None, str | None]:
+    """(policy, expert named directly or None, strategy asked for by name or None) of a model name: `auto`, `coder`,
+    `auto+self_moa`. Raises `NotFoundError`, code `model_not_found`."""
+    base, plus, strategy = model.partition("+")
+    if plus and strategy not in known(STRATEGIES):
+        raise _no_model(f"there is no strategy {strategy!r} (model {model!r})", known(STRATEGIES))
+    if base in state.policies:
+        return base, None, strategy or None
+    if base in state.catalog:
+        return "auto", base, strategy or None
+    raise _no_model(f"the model {base!r} does not exist", [*state.policies, *state.catalog])
+
+
+def _no_model(message: str, names: Iterable[str]) -> NotFoundError:
+    return NotFoundError(message, remedy=f"Known: {', '.join(names)}.", param="model", code="model_not_found")
 
 
 def prompt_of(request: ChatRequest) -> Prompt:
@@ -95,9 +93,9 @@ def prompt_of(request: ChatRequest) -> Prompt:
 async def route(state: State, parts: Parts, request: ChatRequest, prompt: Prompt) -> Route:
     """The decision for a request, no model called. Raises what no expert can mend: `NotFoundError`, `InputError`s,
     `ForbiddenError`, `UnavailableError`."""
-    policy_name, expert = resolve(state, request.model)
-    request.key.demand_model(request.model)
-    return await state.policies[policy_name].route(
+    policy_name, expert, strategy = resolve(state, request.model)
+    request.key.demand_model(request.model.partition("+")[0])
+    chosen = await state.policies[policy_name].route(
         prompt,
         healthy=parts.pool.why_not,
         random=parts.random,
@@ -105,6 +103,9 @@ async def route(state: State, parts: Parts, request: ChatRequest, prompt: Prompt
         only=expert,
         previous=parts.sessions.recall(prompt, policy_name) if expert is None else None,
     )
+    if strategy is None or strategy == chosen.strategy.type:
+        return chosen  # a decision's own parameters stand
+    return replace(chosen, strategy=Choice(type=strategy, params=load(STRATEGIES, strategy).Params()))
 
 
 async def answer(state: State, parts: Parts, request: ChatRequest) -> "Reply":
@@ -134,6 +135,7 @@ class Reply:
         self._prompt: Prompt | None = None
         self._route: Route | None = None
         self._attempts: Attempts | None = None
+        self._job: Job | None = None
         self._answer: Answer | None = None
         self._error: BaseException | None = None
         self._said: list[bytes] = []
@@ -162,7 +164,15 @@ class Reply:
         parts.telemetry.routed(chosen.policy, time.perf_counter() - before)
         self.headers["x-madrigal-decision"] = chosen.decision
         if chosen.refuse is not None:
-            self._answer = Text(chosen.refuse, request=request, created=int(self._created_at), finish="content_filter")
+            call = Call(request.path, {}, request.stream, request_id=request.id)
+            self._answer = Text(
+                chosen.refuse,
+                call=call,
+                model=request.model,
+                created=int(self._created_at),
+                ask_usage=request.ask_usage,
+                finish="content_filter",
+            )
             self.headers.update({"x-madrigal-strategy": "refuse", "x-madrigal-attempts": "0"})
             return
         self._attempts = Attempts(
@@ -175,9 +185,20 @@ class Reply:
             random=parts.random,
             span=self._span,
         )
-        strategy = load("orchestrator.strategies", chosen.strategy.type)
+        strategy = load(STRATEGIES, chosen.strategy.type)
         call = Call(request.path, _without_model(request.body), request.stream, prompt.needs, request.id)
-        job = Job(call, [score.expert for score in chosen.experts], self._attempts, request.ask_usage)
+        job = self._job = Job(
+            call,
+            [score.expert for score in chosen.experts],
+            self._attempts,
+            request.ask_usage,
+            scores={score.expert: score.score for score in chosen.experts},
+            permits=chosen.permits,
+            judge=partial(_judge, state.policies[chosen.policy], chosen, prompt),
+            context_tokens=partial(_context_tokens, parts.pool),
+            reroute=partial(_reroute, state, parts, request),
+            created=int(self._created_at),
+        )
         try:
             self._answer = await strategy.run(job, chosen.strategy.params)
         finally:
@@ -225,6 +246,7 @@ class Reply:
             "request_id": self._request.id,
             "trace": self._route.trace() if self._route is not None else None,
             "attempts": [attempt.wire() for attempt in made],
+            "notes": list(self._job.notes) if self._job is not None else [],
             "first_byte_ms": round(self._first_byte_s * 1e3, 3) if self._first_byte_s is not None else None,
             "ms": round((time.perf_counter() - self._started) * 1e3, 3),
         }
@@ -349,6 +371,28 @@ class Reply:
     def _asked(self) -> str:
         asked = self._request.body.get("messages") or self._request.body.get("prompt")
         return orjson.dumps(asked).decode()
+
+
+async def _judge(policy: Policy, route: Route, prompt: Prompt, text: str) -> Callable[[str], str | None]:
+    """Whom the constraints keep from a text that is not the user's, as if the same user had sent it."""
+    if not policy.spec.constraints:
+        return lambda expert: None
+    beside = replace(prompt, messages=(Message("user", text),), token_counts=(), _memo={})
+    bounds = await policy.bounds(beside, clock=time.perf_counter)
+    if bounds.refusal is not None:
+        name = bounds.refusal.name
+        return lambda expert: f"the constraint {name!r} refuses it"
+    return lambda expert: route.permits(expert, bounds.demands)
+
+
+def _context_tokens(pool: Pool, expert: str) -> int | None:
+    return pool.capabilities(expert).context_tokens
+
+
+async def _reroute(state: State, parts: Parts, request: ChatRequest, messages: Sequence[Mapping[str, Any]]) -> Route:
+    """The decision for a sub-task: the request's policy asked about other messages."""
+    body = {"model": request.model, "messages": list(messages)}
+    return await route(state, parts, request, prompt_of(replace(request, body=body)))
 
 
 def _cost_usd(state: State, expert: str, usage: Usage) -> float:

@@ -195,6 +195,7 @@ class Reader:
             self.use(use, (*at, "use"), all_experts, alone=isinstance(row.use, str))
             select = self.choice(SELECTORS, row.select, (*at, "select"))
             strategy = self.choice(STRATEGIES, row.strategy, (*at, "strategy"))
+            self.named(strategy, (*at, "strategy"), all_experts)
             plugins = [self.choice(PLUGINS, one, (*at, "plugins", i)) for i, one in enumerate(row.plugins)]
             if select and strategy and use and all(expert in experts for expert in use):
                 yield DecisionSpec(
@@ -252,6 +253,14 @@ class Reader:
                 self.problems.add(f"unknown expert {expert!r}{suggest(expert, experts)}", at)
             elif expert in use[:i]:
                 self.problems.add(f"expert {expert!r} is here twice", at)
+
+    def named(self, strategy: Choice | None, path: Path, experts: set[str]) -> None:
+        """Check that the experts which a strategy's parameters name exist."""
+        names = getattr(registry.load(STRATEGIES, strategy.type), "experts", None) if strategy else None
+        for place, expert in names(strategy.params) if names and strategy else ():
+            if expert not in experts:
+                steps = (int(step) if step.isdigit() else step for step in place.split("."))
+                self.problems.add(f"unknown expert {expert!r}{suggest(expert, experts)}", (*path, *steps))
 
     def choice(self, package: str, written: Any, path: Path) -> Choice | None:
         """A file of `package` and its parameters, written as its name or as `{type: name, …}`."""

@@ -1,12 +1,13 @@
 """A request on its way through the orchestrator, and the reply on its way back. Knows nothing of HTTP frameworks."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
 
-from experts.call import Answer, Usage
+from experts.adapted import Wrapped
+from experts.call import Answer, Call, Usage
 from experts.stream import DONE, frame
 from orchestrator.caller import Key
 
@@ -34,12 +35,13 @@ class ChatRequest:
 
 @dataclass(slots=True)
 class Attempt:
-    """One call that was made for a request: what it cost and how it ended."""
+    """One call that was made for a request: for what (`role`), what it cost and how it ended."""
 
     expert: str
     revision: str
     number: int
     started: float
+    role: str = "answer"
     waited_s: float = 0.0
     total_s: float = 0.0
     outcome: str = "open"
@@ -52,6 +54,7 @@ class Attempt:
         return {
             "expert": self.expert,
             "attempt": self.number,
+            "role": self.role,
             "outcome": self.outcome,
             "error": self.error,
             "waited_ms": round(self.waited_s * 1e3, 3),
@@ -66,24 +69,36 @@ def _ms(seconds: float | None) -> float | None:
 
 
 class Text:
-    """A fixed text as an `Answer`: what a refusal or a canned reply says, without calling a model."""
+    """A text that is there already, as an `Answer`: a refusal, a canned reply, or what a strategy ended with.
+
+    `usage` is what it took to get it: nothing where no model was called.
+    """
 
     first_token_s: float | None = 0.0
 
     def __init__(
-        self, text: str, *, request: ChatRequest, created: int, finish: str = "stop", name: str = "madrigal"
+        self,
+        text: str,
+        *,
+        call: Call,
+        model: str,
+        created: int,
+        ask_usage: bool,
+        finish: str = "stop",
+        name: str = "madrigal",
+        usage: Usage = Usage(),
     ) -> None:
         self.expert = name
-        self.model = request.model
-        self.usage = Usage()
+        self.model = model
+        self.usage = usage
         self.finish = {0: finish}
-        self._chat = request.path == "chat/completions"
-        self._ask_usage = request.ask_usage
+        self._chat = call.path == "chat/completions"
+        self._ask_usage = ask_usage
         self._text = text
         self._head: dict[str, Any] = {
-            "id": ("chatcmpl-" if self._chat else "cmpl-") + request.id.removeprefix("req_"),
+            "id": ("chatcmpl-" if self._chat else "cmpl-") + call.request_id.removeprefix("req_"),
             "created": created,
-            "model": request.model,
+            "model": model,
         }
 
     async def read(self) -> bytes:
@@ -110,3 +125,30 @@ class Text:
 
     async def aclose(self) -> None:
         return None
+
+
+class Summed(Wrapped):
+    """An answer whose usage is that of all calls made for it. The inner one must not be asked for a usage chunk."""
+
+    def __init__(self, answer: Answer, spent: Callable[[], Usage], *, ask_usage: bool) -> None:
+        super().__init__(answer)
+        self._spent = spent
+        self._ask_usage = ask_usage
+
+    @property
+    def usage(self) -> Usage:
+        return self._spent()
+
+    async def read(self) -> bytes:
+        return orjson.dumps({**orjson.loads(await self._answer.read()), "usage": self._spent().wire()})
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        head: dict[str, Any] = {}
+        async for block in self._answer:
+            if self._ask_usage and not head:
+                first = orjson.loads(block[block.index(b"{") : block.index(b"\n\n")])
+                head = {name: first[name] for name in ("id", "object", "created", "model") if name in first}
+            if self._ask_usage and block.endswith(DONE):
+                usage = frame({**head, "choices": [], "usage": self._spent().wire()})
+                block = block[: -len(DONE)] + usage + DONE
+            yield block

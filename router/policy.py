@@ -142,6 +142,16 @@ class Policy:
             return None
         return self._finish(draft, cast(Select, draft.chooser.select)(draft.ask))
 
+    async def bounds(self, prompt: Prompt, *, clock: Callable[[], float]) -> Bounds:
+        """What the constraints alone say of a text: one that an expert, a tool or a retrieval has put beside a request.
+
+        Waits only where they need a neural signal. Raises `ExpertError` if a signal that must not fail does.
+        """
+        look = Look(self._sources, prompt, clock)
+        while isinstance(found := judge(self._constraints, look.see), frozenset):
+            await look.compute(found)
+        return found
+
     def _look(self, prompt: Prompt, clock: Callable[[], float], only: str | None) -> Look:
         if only is not None and only not in self._experts:
             raise NotFoundError(

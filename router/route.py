@@ -73,17 +73,18 @@ class Route:
         """The signals that were computed."""
         return self.story.look.known
 
-    def permits(self, expert: str) -> str | None:
+    def permits(self, expert: str, also: Sequence[Constraint] = ()) -> str | None:
         """None if the constraints and the key let this request's text reach an expert, else why not.
 
         To be asked of whomever a strategy calls beyond `experts`: an aggregator, a judge, the solver of a sub-task.
+        `also` are constraints that hold for what else that expert would read (`Policy.bounds`).
         """
         card = self.story.cards.get(expert)
         if card is None:
             return "there is no such expert"
         if self.refuse is not None:
             return f"the constraint {self.constraint!r} refuses the request"
-        drop = barred(card, self.story.demands, self.story.allowed)
+        drop = barred(card, (*self.story.demands, *also), self.story.allowed)
         return None if drop is None else drop.why
 
     def embedding(self) -> bytes | None:

@@ -49,7 +49,7 @@ class Scripted(Attempts):
         self.script = script
         self.called: list[str] = []
 
-    async def one(self, name: str, call: Call, *, ask_usage: bool = False) -> str:  # type: ignore[override]
+    async def one(self, name: str, call: Call, *, ask_usage: bool = False, role: str = "answer") -> str:  # type: ignore[override]
         self.called.append(name)
         self.made.append(None)  # type: ignore[arg-type]  # only their number is looked at
         if self.script.get(name):

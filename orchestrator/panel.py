@@ -1,0 +1,257 @@
+"""How a strategy of several calls asks experts: together, within a budget, each voice's failure its own.
+
+    strategy ── Ask, Ask, Ask ──▶ Panel ── one call each ──▶ experts
+                                    │  budget · constraints over foreign text · best answer so far
+             ◀── Voice, Voice ──────┘
+
+Every call goes through `Attempts`, so places, records, usage and spans are those of any call. Knows no strategy's idea.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict
+
+import orjson
+
+from experts.call import Answer, Call
+from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError
+from orchestrator.budget import Budget, Purse
+from orchestrator.request import Summed, Text
+from orchestrator.strategies import Job
+from router.prompt import estimate, needs
+
+Message = Mapping[str, Any]
+Messages = Sequence[Message]
+
+_CLIENTS_OWN = ("n", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "stream_options")
+"""What asks for the form of the client's answer: no inner call has it."""
+_SHAPE = ("response_format",)
+_PATIENCE, _LEAST_PATIENCE_S = 4.0, 2.0
+"""How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may."""
+
+
+class Voice(TypedDict):
+    """One expert's whole answer, as plain data: strategies keep it, checkpoints too.
+
+    `finish` is its finish reason, `logprobs` of each token those of the likeliest alternatives, best first (empty
+    where they were not asked for), `chosen` that of the token itself.
+    """
+
+    expert: str
+    text: str
+    finish: str
+    chosen: list[float]
+    logprobs: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call that a strategy wants made.
+
+    `write` turns the texts of others into messages; it gets those of `quotes` that the policy's constraints let this
+    expert see and that fit its context, in their order. `sampling` replaces fields of the client's body. `shaped` says
+    whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace.
+    """
+
+    expert: str
+    write: Callable[[Sequence[str]], Messages]
+    quotes: Sequence[str] = ()
+    role: str = "sample"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    shaped: bool = False
+
+
+class Panel:
+    """The experts of one request at the disposal of one strategy. `best` is the answer to give if nothing better comes."""
+
+    def __init__(self, job: Job, budget: Budget) -> None:
+        self.job = job
+        self.purse = Purse(budget, job.clock)
+        self.best: Voice | None = None
+        self._failed: dict[str, MadrigalError] = {}
+        self._judged: dict[str, Callable[[str], str | None]] = {}
+
+    def seat(self, expert: str | None, *, default: int = 0) -> str:
+        """The expert of that name where it may see the request, else the ranked one at `default`.
+
+        A parameter may name an aggregator or judge that the constraints forbid for this one request: then another
+        speaks for it, and the trace says so.
+        """
+        if expert is not None:
+            why = self.job.permits(expert)
+            if why is None:
+                return expert
+            self.job.note(f"{expert} is not asked: {why}")
+        return self.job.experts[min(default, len(self.job.experts) - 1)]
+
+    async def ask(self, ask: Ask, *, keep: int = 0) -> Voice | None:
+        """One voice; None where the call failed or the budget has no room for it. `keep` calls are left for later."""
+        voices = await self.ask_all([ask], keep=keep)
+        return voices[0] if voices else None
+
+    async def ask_all(self, asks: Sequence[Ask], *, keep: int = 0) -> list[Voice]:
+        """All at once; the voices that came, in the order of `asks`. Those beyond the budget are not asked."""
+        found: dict[int, Voice] = {}
+        async with self.each(asks, keep=keep) as voices:
+            async for at, voice in voices:
+                found[at] = voice
+        return [found[at] for at in sorted(found)]
+
+    @asynccontextmanager
+    async def each(self, asks: Sequence[Ask], *, keep: int = 0) -> AsyncIterator[AsyncIterator[tuple[int, Voice]]]:
+        """All at once, as (number, voice) in the order they come. Leaving the block stops those that still run."""
+        room = self.purse.room(len(asks), keep)
+        if room < len(asks):
+            self.job.note(f"budget: {room} of {len(asks)} calls made")
+        self.purse.calls += room
+        tasks = [asyncio.ensure_future(self._one(at, ask)) for at, ask in enumerate(asks[:room])]
+
+        stream = self._as_they_come(tasks)
+        try:
+            yield stream
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _as_they_come(
+        self, tasks: "list[asyncio.Task[tuple[int, Voice | None]]]"
+    ) -> AsyncIterator[tuple[int, Voice]]:
+        """Voices as they come. Once more than half of the calls are over, the others get a multiple of that time."""
+        started, waiting = self.job.clock(), set(tasks)
+        patience_s: float | None = None
+        while waiting:
+            if patience_s is None and 2 * len(waiting) < len(tasks):
+                took = self.job.clock() - started
+                patience_s = max(_LEAST_PATIENCE_S, _PATIENCE * took)
+            done, waiting = await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                self.job.note(f"{len(waiting)} of {len(tasks)} calls took too long and were stopped")
+                return
+            for task in done:
+                at, voice = task.result()
+                if voice is not None:
+                    yield at, voice
+
+    async def _one(self, at: int, ask: Ask) -> tuple[int, Voice | None]:
+        """One call, read to its end. A failure is kept, to be told if nobody answers at all."""
+        try:
+            call = await self._call(ask, stream=False)
+            answer = await self.job.attempts.one(ask.expert, call, role=ask.role)
+            try:
+                body = orjson.loads(await answer.read())
+            finally:
+                await answer.aclose()
+        except (ExpertError, InputError) as error:
+            self._failed[ask.expert] = error
+            return at, None
+        self.purse.tokens += answer.usage.prompt_tokens + answer.usage.completion_tokens
+        voice = _voice(ask.expert, body)
+        if voice["text"].strip() and self.best is None:
+            self.best = voice
+        return at, voice if voice["text"].strip() else None
+
+    async def final(self, ask: Ask) -> Answer:
+        """The answer to the client by one more call, streamed where it asked for a stream; its usage is that of all
+        calls. If it cannot begin the other experts are asked in turn; if none can, or the budget has no room for it, the
+        best answer so far is given. Raises what went wrong where there is none."""
+        if self.purse.room(1) < 1:
+            self.job.note("budget: no call left for the last step")
+            return self.told()
+        self.purse.calls += 1
+        for expert in (ask.expert, *(name for name in self.job.experts if name != ask.expert)):
+            try:
+                call = await self._call(replace(ask, expert=expert, shaped=True), stream=self.job.call.stream)
+                answer = await self.job.attempts.one(expert, call, role=ask.role)
+                return Summed(answer, self.job.attempts.spent, ask_usage=self.job.ask_usage)
+            except (ExpertError, InputError) as error:
+                self._failed[expert] = error
+                self.job.note(f"{expert} failed at the last step ({error.code or type(error).__name__})")
+        return self.told()
+
+    def told(self, voice: Voice | None = None) -> Answer:
+        """A text that is there already, as the answer: `voice`, or the best so far. Raises what went wrong where
+        there is none."""
+        voice = voice or self.best
+        if voice is None:
+            raise self.failure()
+        return Text(
+            voice["text"],
+            call=self.job.call,
+            model=voice["expert"],
+            name=voice["expert"],
+            created=self.job.created,
+            finish=voice["finish"],
+            ask_usage=self.job.ask_usage,
+            usage=self.job.attempts.spent(),
+        )
+
+    def failure(self) -> MadrigalError:
+        """What to raise where nobody answered: the one error there was, or all of them together."""
+        errors = list(self._failed.values())
+        try:
+            if len(errors) == 1:
+                return errors[0]
+            reasons = "; ".join(f"{name}: {error.message}" for name, error in self._failed.items())
+            return UnavailableError(f"no expert could answer ({reasons or 'the time was up'})")
+        finally:
+            self._failed.clear()  # an error's traceback holds this panel: kept, it would hold itself
+            errors.clear()
+
+    async def _call(self, ask: Ask, *, stream: bool) -> Call:
+        """The wire form of an ask: the client's body with other messages and sampling. Raises `ExpertError` where a
+        guard cannot be computed."""
+        quotes = [text for text in ask.quotes if await self._may_see(ask.expert, text)]
+        messages = ask.write(quotes)
+        while len(quotes) > 1 and self._too_long(ask.expert, messages):
+            quotes.pop()
+            messages = ask.write(quotes)
+        client = self.job.call
+        dropped = (*_CLIENTS_OWN, *(() if ask.shaped else _SHAPE))
+        body = {name: value for name, value in client.body.items() if name not in dropped}
+        body |= {"messages": list(messages), **ask.sampling}
+        if "max_tokens" in ask.sampling:
+            body.pop("max_completion_tokens", None)
+        return Call(client.path, body, stream, needs(body, "chat/completions"), client.request_id)
+
+    async def _may_see(self, expert: str, text: str) -> bool:
+        """Whether the constraints let an expert see a text that somebody else wrote: guards read it like a user's."""
+        judged = self._judged.get(text)
+        if judged is None:
+            judged = self._judged[text] = await self.job.judge(text)
+        why = judged(expert)
+        if why is not None:
+            self.job.note(f"a text was kept from {expert}: {why}")
+        return why is None
+
+    def _too_long(self, expert: str, messages: Messages) -> bool:
+        room = self.job.context_tokens(expert)
+        if room is None:
+            return False
+        body = self.job.call.body
+        reply = body.get("max_completion_tokens") or body.get("max_tokens") or min(512, room // 4)
+        return sum(estimate(text_of(message)) for message in messages) + reply > room
+
+
+def text_of(message: Message) -> str:
+    """The text of a message in OpenAI's form, its parts joined."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
+
+
+def _voice(expert: str, body: Mapping[str, Any]) -> Voice:
+    choice = (body.get("choices") or [{}])[0]
+    tokens = (choice.get("logprobs") or {}).get("content") or ()
+    return Voice(
+        expert=expert,
+        text=(choice.get("message") or {}).get("content") or "",
+        finish=choice.get("finish_reason") or "stop",
+        chosen=[float(token["logprob"]) for token in tokens],
+        logprobs=[[float(top["logprob"]) for top in token.get("top_logprobs") or ()] for token in tokens],
+    )

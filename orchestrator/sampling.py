@@ -1,0 +1,43 @@
+"""Several samples of one expert's answer to the client's own messages. Pure; knows no strategy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.panel import Ask
+from orchestrator.strategies import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What samples differ in from the client's call. `logprobs` is how many alternatives of each token are wanted."""
+
+    temperature: float | None = None
+    logprobs: int | None = None
+
+    def fields(self, client: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """Fields of the body of sample `number`, from 0. Where the client gave a seed each sample has its own, so that
+        the same request gives the same samples."""
+        found: dict[str, Any] = {}
+        if self.temperature is not None:
+            found["temperature"] = self.temperature
+        if client.get("seed") is not None:
+            found["seed"] = (int(client["seed"]) + number) % 2**31
+        if self.logprobs is not None:
+            found |= {"logprobs": True, "top_logprobs": self.logprobs}
+        return found
+
+
+def samples(
+    job: Job, expert: str, number: int, sampling: Sampling, *, shaped: bool = False, role: str = "sample"
+) -> list[Ask]:
+    """`number` asks of the same expert, to be made at once: an engine works on them as one batch."""
+    messages = job.call.body["messages"]
+
+    def write(texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        return messages  # type: ignore[no-any-return]
+
+    return [
+        Ask(expert, write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
+        for at in range(number)
+    ]
