@@ -37,7 +37,7 @@ class Call:
     """One request to one expert, in OpenAI's wire form.
 
     `body` is the client's body without `model`; `needs` are the features it uses, each with the parameter that asks
-    for it (`{"json_schema": "response_format"}`).
+    for it (`{"json_schema": "response_format"}`). `headers` are sent besides the endpoint's own.
     """
 
     path: Literal["chat/completions", "completions"]
@@ -45,6 +45,7 @@ class Call:
     stream: bool = False
     needs: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

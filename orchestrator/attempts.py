@@ -52,8 +52,18 @@ class FallbackRules(Protocol):
         """Longest wish of an expert to be asked again that is still waited for."""
 
 
+class Around(Protocol):
+    """What is put around every single call of a request: masking what one expert must not read, for example."""
+
+    def out(self, expert: str, call: Call) -> Call:
+        """The call as this expert shall get it."""
+
+    def back(self, expert: str, answer: Answer) -> Answer:
+        """The expert's answer as everybody else shall get it."""
+
+
 class Attempts:
-    """The calls made for one request. `made` lists them in the order they were begun."""
+    """The calls made for one request. `made` lists them in the order they were begun; each goes through `around`."""
 
     def __init__(
         self,
@@ -69,6 +79,7 @@ class Attempts:
         span: Span | None = None,
     ) -> None:
         self.made: list[Attempt] = []
+        self.around: list[Around] = []
         self._pool = pool
         self._client = client
         self._rules = rules
@@ -158,13 +169,22 @@ class Attempts:
             endpoint = lease.endpoint
             attempt.revision = endpoint.revision
             call = _tuned(call, lease.expert.spec)
+            for one in self.around:
+                call = one.out(name, call)
             bodies = lease.backend.bodies(call, endpoint)
             answer = await self._client.open(
-                endpoint, call, bodies, ask_usage=ask_usage, headers=trace_headers(span) if span else None
+                endpoint,
+                call,
+                bodies,
+                ask_usage=ask_usage,
+                headers={**call.headers, **trace_headers(span)} if span else call.headers,
             )
             adapt = lease.backend.adapt(call)
             attempt.answer = answer if adapt is None else Adapted(answer, adapt)
-            return _Held(attempt.answer, partial(self._end, attempt, span, lease))
+            held: Answer = _Held(attempt.answer, partial(self._end, attempt, span, lease))
+            for one in reversed(self.around):
+                held = one.back(name, held)
+            return held
         except BaseException as error:
             self._end(attempt, span, lease, error)
             raise

@@ -21,7 +21,7 @@ from orchestrator.policy_file import BACKENDS, PolicyFile
 from orchestrator.policy_reader import DEFAULT_POLICY, Reader
 from orchestrator.problems import Problems
 from orchestrator.problems import given as given_value
-from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
+from orchestrator.settings import Embeddings, Fallback, PluginFiles, PoolSettings, Server, StoreSettings
 from orchestrator.yaml_marks import read_yaml
 from router.embed import Embedder
 from router.policy import Card, Tools, card_of
@@ -46,6 +46,17 @@ class Config(Frozen):
     pool: PoolSettings
     fallback: Fallback
     embeddings: Embeddings
+    plugins: PluginFiles = PluginFiles()
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the file start."""
+        return Path(self.file).absolute().parent
+
+    @property
+    def own_plugins(self) -> Path | None:
+        """The folder of the user's own plugins."""
+        return self.folder / Path(self.plugins.folder).expanduser() if self.plugins.folder else None
 
     @cached_property
     def policy_hash(self) -> str:
@@ -106,8 +117,8 @@ def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
     written = problems.validate(PolicyFile, data, ())
     if not isinstance(data, dict):
         problems.check()
-    reader = Reader(data, problems)
     folder = Path(file).absolute().parent
+    reader = Reader(data, problems, folder)
     experts = {
         name: spec.model_copy(update={"source": anchored(spec.source, folder)}) if spec.source else spec
         for name, spec in reader.experts().items()
@@ -129,6 +140,7 @@ def parse_config(text: str, file: str, *, tools: Tools | None = None) -> Config:
         pool=written.pool,
         fallback=written.fallback,
         embeddings=written.embeddings,
+        plugins=written.plugins,
     )
 
 

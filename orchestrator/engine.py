@@ -21,7 +21,9 @@ from experts.pool import Pool
 from experts.registry import known, load
 from experts.stream import frame
 from orchestrator.attempts import Attempts
+from orchestrator.chain import Chain
 from orchestrator.config import Config
+from orchestrator.plugins import Turn
 from orchestrator.request import ChatRequest, Text
 from orchestrator.sessions import Sessions
 from orchestrator.shared import Admission, Limits
@@ -46,6 +48,7 @@ class State:
     catalog: Catalog
     policy_hash: str
     created: int
+    chains: Mapping[tuple[str, str], Chain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,11 @@ class Reply:
             random=parts.random,
             span=self._span,
         )
-        strategy = load(STRATEGIES, chosen.strategy.type)
         call = Call(request.path, _without_model(request.body), request.stream, prompt.needs, request.id)
-        job = self._job = Job(
+        experts = [score.expert for score in chosen.experts]
+        self._job = Job(
             call,
-            [score.expert for score in chosen.experts],
+            experts,
             self._attempts,
             request.ask_usage,
             scores={score.expert: score.score for score in chosen.experts},
@@ -199,8 +202,12 @@ class Reply:
             reroute=partial(_reroute, state, parts, request),
             created=int(self._created_at),
         )
+        chain = state.chains.get((chosen.policy, chosen.decision))
         try:
-            self._answer = await strategy.run(job, chosen.strategy.params)
+            if chain is None:
+                self._answer = await _run(self._job, chosen.strategy)
+            else:
+                self._answer = await self._through(chain, self._job)
         finally:
             self.headers["x-madrigal-attempts"] = str(len(self._attempts.made))
             self.headers["x-madrigal-strategy"] = chosen.strategy.type
@@ -209,6 +216,28 @@ class Reply:
         if chosen.decision != DIRECT:
             spec = state.policies[chosen.policy].spec.session
             parts.sessions.remember(prompt, chosen.policy, Previous(self._answer.expert, chosen.decision), spec)
+
+    async def _through(self, chain: Chain, job: Job) -> Answer:
+        """The answer by way of the decision's plugins."""
+        request, chosen, prompt = self._request, self._route, self._prompt
+        assert chosen is not None and prompt is not None
+        places = await self._state.policies[chosen.policy].open_plugins(chosen)
+        turn = Turn(
+            call=job.call,
+            experts=list(job.experts),
+            route=chosen,
+            prompt=prompt,
+            key=request.key,
+            model=request.model,
+            created=job.created,
+            ask_usage=job.ask_usage,
+            judge=job.judge,
+            again=partial(_again, job, chosen.strategy),
+            around=job.attempts.around,
+            headers=self.headers,
+            notes=job.notes,
+        )
+        return await chain.run(turn, places, partial(_ask, turn, job, chosen.strategy))
 
     @property
     def stream(self) -> bool:
@@ -371,6 +400,19 @@ class Reply:
     def _asked(self) -> str:
         asked = self._request.body.get("messages") or self._request.body.get("prompt")
         return orjson.dumps(asked).decode()
+
+
+async def _run(job: Job, strategy: Choice) -> Answer:
+    return await load(STRATEGIES, strategy.type).run(job, strategy.params)  # type: ignore[no-any-return]
+
+
+async def _ask(turn: Turn, job: Job, strategy: Choice) -> Answer:
+    """Ask the experts that the plugins left, what they made of the request."""
+    return await _run(replace(job, call=turn.call, experts=turn.experts), strategy)
+
+
+async def _again(job: Job, strategy: Choice, call: Call) -> Answer:
+    return await _run(replace(job, call=call), strategy)
 
 
 async def _judge(policy: Policy, route: Route, prompt: Prompt, text: str) -> Callable[[str], str | None]:

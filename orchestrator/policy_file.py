@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, WithJsonSchema, model_validator
 
 from experts.spec import Frozen, Name
-from orchestrator.settings import Embeddings, Fallback, PoolSettings, Server, StoreSettings
+from orchestrator.settings import Embeddings, Fallback, PluginFiles, PoolSettings, Server, StoreSettings
 from router.spec import Requirement, SessionSpec
 
 DEFAULT_EXPERTS = {
@@ -60,7 +60,7 @@ class DecisionRow(Frozen):
     use: OneOrMore = Field(description="experts that may answer, best first; one or a list")
     select: Select = Field("static", description="how one of the experts is chosen")
     strategy: Strategy = Field("single", description="what is done with the chosen experts")
-    plugins: tuple[Plugin, ...] = Field((), description="what happens before and after, in this order")
+    plugins: tuple[Plugin, ...] = Field((), description="what happens before and after; each may have a `when`")
     priority: int = Field(0, description="higher first; equal: the order of the file")
     tier: int | None = Field(None, description="lower first, before priority, where any decision has one")
     description: str = Field("", description="one line for people")
@@ -99,6 +99,7 @@ class PolicyFile(PolicyRow):
     store: StoreSettings = Field(StoreSettings(), description="where requests and outcomes are kept")
     pool: PoolSettings = Field(PoolSettings(), description="how local engines are kept running")
     fallback: Fallback = Field(Fallback(), description="what happens when an expert fails")
+    plugins: PluginFiles = Field(PluginFiles(), description="a user's own plugins")
     embeddings: Embeddings = Field(Embeddings(), description="the sentence embedder")
 
 

@@ -4,6 +4,7 @@ Works on whatever is well-formed and notes what is not, so that all of a file's 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as Folder
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,8 @@ from experts import registry
 from experts.catalog import Catalog
 from experts.errors import ConfigError, MadrigalError
 from experts.spec import ExpertSpec, valid_name
+from orchestrator import plugin_files
+from orchestrator.plugins import Kit
 from orchestrator.policy_file import (
     BACKENDS,
     DEFAULT_EXPERTS,
@@ -27,7 +30,7 @@ from orchestrator.problems import Problems, given, suggest
 from orchestrator.yaml_marks import Path
 from router import rules
 from router.policy import Card, Tools, compile_policy
-from router.spec import Choice, ConstraintSpec, DecisionSpec, PolicySpec, SessionSpec, SignalSpec
+from router.spec import Choice, ConstraintSpec, DecisionSpec, PluginChoice, PolicySpec, SessionSpec, SignalSpec
 from router.tree import names
 
 DEFAULT_POLICY = "auto"
@@ -45,8 +48,13 @@ COMMON = frozenset(ExpertSpec.model_fields) - {"name", "options"}
 class Reader:
     """Reads the parts of one file that folders decide; what is wrong goes to `problems`."""
 
-    def __init__(self, data: Mapping[str, Any], problems: Problems) -> None:
-        self.data, self.problems = data, problems
+    def __init__(self, data: Mapping[str, Any], problems: Problems, folder: Folder = Folder()) -> None:
+        self.data, self.problems, self.folder = data, problems, folder
+        own = data.get("plugins")
+        own = own.get("folder") if isinstance(own, dict) else None
+        self.own = folder / Folder(own).expanduser() if isinstance(own, str) else None
+        if self.own is not None and not self.own.is_dir():
+            problems.add(f"there is no such folder: {self.own}", ("plugins", "folder"))
         named = data.get("policies")
         bodies = [data, *(body for _, body in _items(named) if isinstance(body, dict))]
         guarded = {signal for body in bodies for signal in _constrained(body.get("constraints"))}
@@ -196,7 +204,7 @@ class Reader:
             select = self.choice(SELECTORS, row.select, (*at, "select"))
             strategy = self.choice(STRATEGIES, row.strategy, (*at, "strategy"))
             self.named(strategy, (*at, "strategy"), all_experts)
-            plugins = [self.choice(PLUGINS, one, (*at, "plugins", i)) for i, one in enumerate(row.plugins)]
+            plugins = [self.plugin(one, (*at, "plugins", i), known) for i, one in enumerate(row.plugins)]
             if select and strategy and use and all(expert in experts for expert in use):
                 yield DecisionSpec(
                     name=name,
@@ -254,6 +262,27 @@ class Reader:
             elif expert in use[:i]:
                 self.problems.add(f"expert {expert!r} is here twice", at)
 
+    def plugin(self, written: Any, path: Path, known: set[str]) -> PluginChoice | None:
+        """A plugin as its name or as `{type: name, when: …, …}`, built once to learn whether it can be."""
+        when = written.get("when") if isinstance(written, dict) else None
+        rest = {key: value for key, value in written.items() if key != "when"} if isinstance(written, dict) else written
+        if when is not None and not isinstance(when, str):
+            self.problems.add(f"must be an expression over signals; {given(when)} was given", (*path, "when"))
+            return None
+        if when is not None:
+            self.rule(when, (*path, "when"), known)
+        choice = self.choice(PLUGINS, rest, path)
+        if choice is None:
+            return None
+        try:
+            plugin_files.load(choice.type, self.own).build(choice.params, Kit(folder=self.folder))
+        except MadrigalError as error:
+            remedy = f". {error.remedy}" if error.remedy else ""
+            key = getattr(error, "key", None) or ""
+            self.problems.add(error.message + remedy, (*path, *filter(None, key.split("."))))
+            return None
+        return PluginChoice(type=choice.type, params=choice.params, when=when)
+
     def named(self, strategy: Choice | None, path: Path, experts: set[str]) -> None:
         """Check that the experts which a strategy's parameters name exist."""
         names = getattr(registry.load(STRATEGIES, strategy.type), "experts", None) if strategy else None
@@ -266,7 +295,7 @@ class Reader:
         """A file of `package` and its parameters, written as its name or as `{type: name, …}`."""
         kind = kind_of(package)
         if isinstance(written, dict) and "type" not in written:
-            known = ", ".join(registry.known(package))
+            known = ", ".join(self.known(package))
             self.problems.add(f"a {kind} needs a type, as in {{type: name, …}}; known: {known or 'none'}", path)
             return None
         named = isinstance(written, dict)
@@ -284,12 +313,21 @@ class Reader:
         if not isinstance(name, str):
             self.problems.add(f"must be the name of a {kind}; {given(name)} was given", path)
             return None
-        known = registry.known(package)
+        known = self.known(package)
         if name not in known:
             self.problems.add(f"unknown {kind} {name!r}{suggest(name, known)}", path)
             return None
-        model: type[BaseModel] = registry.load(package, name).Params
+        try:
+            file = plugin_files.load(name, self.own) if package == PLUGINS else registry.load(package, name)
+        except ConfigError as error:  # a user's own file
+            self.problems.add(str(error), path)
+            return None
+        model: type[BaseModel] = file.Params
         return model
+
+    def known(self, package: str) -> tuple[str, ...]:
+        """Names of a folder's files, a user's own among the plugins."""
+        return plugin_files.known(self.own) if package == PLUGINS else registry.known(package)
 
     def rule(self, text: str, path: Path, known: set[str]) -> None:
         """Check one expression; what is wrong is told at its character in the file."""

@@ -18,6 +18,8 @@ ON_ERROR = {
     "description": "what a failure to compute it means; default: fail for guards and what a constraint reads, else no_match",
 }
 
+WHEN = {"type": "string", "description": "an expression over signals; where it is false the plugin takes no part"}
+
 
 def json_schema() -> dict[str, Any]:
     """The schema (draft 2020-12) of madrigal.yaml, for editors and for checks before a deployment.
@@ -30,9 +32,12 @@ def json_schema() -> dict[str, Any]:
     expert = {key: common[key] for key in common if key in COMMON and key != "backend"}
     definitions[_ref(BACKENDS)] = _branches(BACKENDS, "backend", expert, definitions, default="llama_cpp")
     definitions[_ref(SIGNALS)] = _branches(SIGNALS, "type", {"on_error": ON_ERROR}, definitions)
-    for package in (SELECTORS, STRATEGIES, PLUGINS):
+    for package in (SELECTORS, STRATEGIES):
         full = _branches(package, "type", {}, definitions)
         definitions[_ref(package)] = {"anyOf": [{"enum": _without_needs(package)}, full]}
+    full = _branches(PLUGINS, "type", {"when": WHEN}, definitions)
+    full["properties"]["type"] = {"type": "string", "description": "a plugin's file, or one of your own"}
+    definitions[_ref(PLUGINS)] = {"anyOf": [{"type": "string"}, full]}
     top = {key: schema[key] for key in ("description", "type", "properties", "additionalProperties")}
     used = _used(top, definitions)
     return {

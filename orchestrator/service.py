@@ -18,10 +18,12 @@ from experts.errors import LimitError, MadrigalError
 from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
 from orchestrator.caller import Key
+from orchestrator.chain import chains
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
+from orchestrator.plugins import Kit
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.records import RequestRecord
@@ -219,7 +221,7 @@ class Service:
     def _state(self, config: Config, catalog: Catalog) -> State:
         tools = Tools(
             embedding=self.embedder,
-            folder=Path(config.file).absolute().parent,
+            folder=config.folder,
             load=self.pool.load,
             latency=self.figures.latency,
             reward=self.figures.reward,
@@ -230,6 +232,15 @@ class Service:
             catalog=catalog,
             policy_hash=config.policy_hash,
             created=int(time.time()),
+            chains=chains(config, self._kit(config)),
+        )
+
+    def _kit(self, config: Config) -> Kit:
+        return Kit(
+            embedder=self.embedder,
+            store=self.store,
+            folder=config.folder,
+            keep_text=lambda: self.state.config.store.keep == "text",
         )
 
     def _put(self, record: RequestRecord) -> None:

@@ -143,3 +143,11 @@ class Embeddings(Frozen):
     """The sentence embedder behind /v1/embeddings and the signals that need it."""
 
     max_inputs: int = Field(2048, ge=1, description="texts in one request to /v1/embeddings")
+
+
+class PluginFiles(Frozen):
+    """A user's own plugins."""
+
+    folder: str | None = Field(
+        None, min_length=1, description="folder of own plugins, a Python file each, seen from the policy file's folder"
+    )

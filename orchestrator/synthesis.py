@@ -28,22 +28,22 @@ def quoted(texts: Sequence[str], tag: str = "answer") -> str:
     return "\n\n".join(f'<{tag} number="{at}">\n{block}\n</{tag}>' for at, block in enumerate(blocks, 1))
 
 
-def instructed(messages: Messages, instruction: str, material: str = "", tag: str = "answer") -> list[dict[str, Any]]:
+def instructed(
+    messages: Messages, instruction: str, material: str = "", tag: str = "answer"
+) -> list[Mapping[str, Any]]:
     """The conversation with an instruction of ours, and material it speaks of, added to its system prompt.
 
     The client's system prompt stays and comes first; the user's last message stays the last.
     """
     added = instruction if not material else f"{instruction} {DATA.format(tag=tag)}\n\n{material}"
-    told = [dict(message) for message in messages]
-    for message in told:
+    for at, message in enumerate(messages):
         if message.get("role") in ("system", "developer") and isinstance(message.get("content"), str):
-            message["content"] = f"{message['content']}\n\n{added}"
-            return told
-    return [{"role": "system", "content": added}, *told]
+            return [*messages[:at], {**message, "content": f"{message['content']}\n\n{added}"}, *messages[at + 1 :]]
+    return [{"role": "system", "content": added}, *messages]
 
 
-def synthesis(messages: Messages, answers: Sequence[str], instruction: str = SYNTHESIS) -> list[dict[str, Any]]:
+def synthesis(messages: Messages, answers: Sequence[str], instruction: str = SYNTHESIS) -> list[Mapping[str, Any]]:
     """The conversation for whoever makes one answer of several. Without answers: the conversation as it is."""
     if not answers:
-        return [dict(message) for message in messages]
+        return list(messages)
     return instructed(messages, instruction, quoted(answers))

@@ -120,6 +120,17 @@ def decisions(
     )
 
 
+def gates(contenders: Iterable[Contender], known: frozenset[str]) -> dict[str, tuple[Condition, ...]]:
+    """When each plugin of a decision takes part, by the decision's name."""
+    return {
+        contender.spec.name: tuple(
+            Condition.of(plugin.when, known, f"decisions.{contender.index}.plugins.{i}.when")
+            for i, plugin in enumerate(contender.spec.plugins)
+        )
+        for contender in contenders
+    }
+
+
 def choosers(
     contenders: Iterable[Contender], experts: Mapping[str, Card], tools: Tools, load: Load
 ) -> dict[str, Chooser]:

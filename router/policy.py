@@ -54,7 +54,8 @@ def compile_policy(
     contenders = compiling.decisions(spec.decisions, known, experts)
     choosers = compiling.choosers(contenders, experts, tools, load)
     unless = Condition.of(spec.session.unless, known, "session.unless") if spec.session.unless is not None else None
-    return Policy(spec, experts, sources, constraints, contenders, choosers, direct, unless)
+    gates = compiling.gates(contenders, known)
+    return Policy(spec, experts, sources, constraints, contenders, choosers, direct, unless, gates)
 
 
 class Policy:
@@ -70,6 +71,7 @@ class Policy:
         choosers: Mapping[str, Chooser],
         direct: Choice,
         unless: Condition | None = None,
+        gates: Mapping[str, tuple[Condition, ...]] = {},
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -81,6 +83,7 @@ class Policy:
         self._choosers = choosers
         self._direct = direct
         self._unless = unless
+        self._gates = gates
         self._by_confidence = spec.order == "confidence"
         tiers = dict.fromkeys(contender.spec.tier for contender in contenders)
         self._tiers = [[c for c in contenders if c.spec.tier == tier] for tier in tiers]
@@ -141,6 +144,20 @@ class Policy:
         if draft.chooser.neural:
             return None
         return self._finish(draft, cast(Select, draft.chooser.select)(draft.ask))
+
+    async def open_plugins(self, route: Route) -> tuple[int, ...]:
+        """Which of the decision's plugins take part in this request, by their places.
+
+        Waits only where a `when` needs a neural signal. Raises `ExpertError` if a signal that must not fail does.
+        """
+        look = route.story.look
+        found: list[int] = []
+        for place, gate in enumerate(self._gates.get(route.decision, ())):
+            while (holds := gate.truth(look.see)) is None:
+                await look.compute(gate.missing(look.see))
+            if holds:
+                found.append(place)
+        return tuple(found)
 
     async def bounds(self, prompt: Prompt, *, clock: Callable[[], float]) -> Bounds:
         """What the constraints alone say of a text: one that an expert, a tool or a retrieval has put beside a request.

@@ -16,7 +16,7 @@ from router.screen import barred
 from router.selectors import Score
 from router.session import TOLD, Kept
 from router.signals import Signal
-from router.spec import Choice, Requirement
+from router.spec import Choice, PluginChoice, Requirement
 
 DIRECT = "direct"
 """The decision's name where the client named an expert itself."""
@@ -55,7 +55,7 @@ class Route:
     decision: str
     experts: tuple[Score, ...]
     strategy: Choice
-    plugins: tuple[Choice, ...]
+    plugins: tuple[PluginChoice, ...]
     propensity: float
     dropped: Mapping[str, str]
     unhealthy: Mapping[str, str]

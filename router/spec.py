@@ -19,6 +19,12 @@ class Choice(Frozen):
     params: SerializeAsAny[BaseModel]
 
 
+class PluginChoice(Choice):
+    """A plugin, its parameters, and when it takes part."""
+
+    when: str | None = Field(None, description="an expression over signals; none: always")
+
+
 class SignalSpec(Frozen):
     """One named signal: a file of router/signals/ and its parameters."""
 
@@ -59,7 +65,7 @@ class DecisionSpec(Frozen):
     use: tuple[Name, ...] = Field(min_length=1, description="experts that may answer, best first")
     select: Choice
     strategy: Choice
-    plugins: tuple[Choice, ...] = ()
+    plugins: tuple[PluginChoice, ...] = ()
     priority: int = Field(0, description="higher first; equal: file order")
     tier: int | None = Field(None, description="lower first, before priority, where any decision has one")
     description: str = ""

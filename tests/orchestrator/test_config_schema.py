@@ -115,7 +115,7 @@ def test_the_example_with_everything_has_every_key():
         {"decisions": [{"use": "general", "select": "weighted"}]},
         {"decisions": [{"use": "general", "select": {"type": "static", "x": 1}}]},
         {"decisions": [{"use": "general", "strategy": "doble"}]},
-        {"decisions": [{"use": "general", "plugins": ["x"]}]},
+        {"decisions": [{"use": "general", "plugins": [{"type": "reply"}]}]},
         {"constraints": [{"require": {"local": True}}]},
         {"policies": {"p": {}}},
         {"order": "random"},
