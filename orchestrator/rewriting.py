@@ -25,13 +25,13 @@ class Rewriter(Protocol):
 
 
 class Rewritten(Wrapped):
-    """`answer`, whose choices' texts go through a rewriter each; tool calls' arguments too, by one of their own."""
+    """`answer`, whose choices' texts go through a rewriter each, and each tool call's arguments through one of their own:
+    `make` is told whether it is for arguments, which are JSON."""
 
-    def __init__(self, answer: Answer, make: Callable[[], Rewriter]) -> None:
+    def __init__(self, answer: Answer, make: Callable[[bool], Rewriter]) -> None:
         super().__init__(answer)
         self._make = make
         self._by_place: dict[tuple[int, int], Rewriter] = {}
-        self._last: dict[tuple[int, int], dict[str, Any]] = {}
 
     async def read(self) -> bytes:
         wire = orjson.loads(await self._answer.read())
@@ -42,13 +42,13 @@ class Rewritten(Wrapped):
                 continue
             message["content"] = self._whole(message.get("content"))
             for call in message.get("tool_calls") or ():
-                call["function"]["arguments"] = self._whole(call["function"].get("arguments"))
+                call["function"]["arguments"] = self._whole(call["function"].get("arguments"), arguments=True)
         return orjson.dumps(wire)
 
-    def _whole(self, text: str | None) -> str | None:
+    def _whole(self, text: str | None, *, arguments: bool = False) -> str | None:
         if not text:
             return text
-        rewriter = self._make()
+        rewriter = self._make(arguments)
         return rewriter.feed(text) + rewriter.end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -84,7 +84,7 @@ class Rewritten(Wrapped):
     def _at(self, index: int, place: int) -> Rewriter:
         key = (index, place)
         if key not in self._by_place:
-            self._by_place[key] = self._make()
+            self._by_place[key] = self._make(place >= 0)
         return self._by_place[key]
 
     def _rest(self, index: int, wire: dict[str, Any], choice: dict[str, Any]) -> bytes:

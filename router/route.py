@@ -87,6 +87,11 @@ class Route:
         drop = barred(card, (*self.story.demands, *also), self.story.allowed)
         return None if drop is None else drop.why
 
+    def keeps_text_here(self, expert: str) -> bool:
+        """Whether an expert keeps what it reads on this machine; False for one that is not known."""
+        card = self.story.cards.get(expert)
+        return card is not None and card.capabilities.local
+
     def embedding(self) -> bytes | None:
         """The vector that the request was routed by, float32 little-endian, where a learned selector made one."""
         vector = self.story.look.prompt.recall(EMBEDDED)
