@@ -106,13 +106,32 @@ class Rewritten(Wrapped):
 class Gathered:
     """An answer read to its end: its JSON body, and the same answer to be given on, as a stream where it was one."""
 
-    def __init__(self, answer: Answer, wire: dict[str, Any], *, stream: bool, ask_usage: bool) -> None:
+    def __init__(
+        self,
+        wire: dict[str, Any],
+        *,
+        expert: str,
+        model: str,
+        usage: Usage,
+        first_token_s: float | None,
+        ask_usage: bool,
+    ) -> None:
         self.wire = wire
-        self.expert, self.model = answer.expert, answer.model
-        self.usage: Usage = answer.usage
-        self.finish = dict(answer.finish)
-        self.first_token_s = answer.first_token_s
+        self.expert, self.model, self.usage, self.first_token_s = expert, model, usage, first_token_s
+        self.finish = {choice.get("index") or 0: choice.get("finish_reason") for choice in wire.get("choices") or ()}
         self._ask_usage = ask_usage
+
+    @classmethod
+    def of(cls, wire: dict[str, Any], *, expert: str, ask_usage: bool) -> "Gathered":
+        """An answer that is there already, for which no expert was asked."""
+        return cls(
+            wire,
+            expert=expert,
+            model=str(wire.get("model") or expert),
+            usage=Usage(),
+            first_token_s=0.0,
+            ask_usage=ask_usage,
+        )
 
     @property
     def text(self) -> str:
@@ -159,4 +178,11 @@ async def gathered(answer: Answer, *, stream: bool, chat: bool, ask_usage: bool)
             wire = assembly.wire(answer.usage)
     finally:
         await answer.aclose()
-    return Gathered(answer, wire, stream=stream, ask_usage=ask_usage)
+    return Gathered(
+        wire,
+        expert=answer.expert,
+        model=answer.model,
+        usage=answer.usage,
+        first_token_s=answer.first_token_s,
+        ask_usage=ask_usage,
+    )
