@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 import orjson
 
 from experts.call import Answer, Call
-from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError
+from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError, UnsupportedError
 from orchestrator.budget import Budget, Purse
 from orchestrator.request import Summed, Text
 from orchestrator.strategies import Job
@@ -52,7 +52,9 @@ class Ask:
 
     `write` turns the texts of others into messages; it gets those of `quotes` that the policy's constraints let this
     expert see and that fit its context, in their order. `sampling` replaces fields of the client's body. `shaped` says
-    whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace.
+    whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace. With fewer
+    than `least` quotes left the call fails: a judge who may not see the answer has nothing to say. Where the last call
+    cannot begin, others are asked `instead`, or else the best answer so far is given.
     """
 
     expert: str
@@ -61,6 +63,8 @@ class Ask:
     role: str = "sample"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     shaped: bool = False
+    least: int = 0
+    instead: bool = True
 
 
 class Panel:
@@ -158,11 +162,12 @@ class Panel:
         """The answer to the client by one more call, streamed where it asked for a stream; its usage is that of all
         calls. If it cannot begin the other experts are asked in turn; if none can, or the budget has no room for it, the
         best answer so far is given. Raises what went wrong where there is none."""
-        if self.purse.room(1) < 1:
-            self.job.note("budget: no call left for the last step")
-            return self.told()
-        self.purse.calls += 1
-        for expert in (ask.expert, *(name for name in self.job.experts if name != ask.expert)):
+        others = [name for name in self.job.experts if name != ask.expert] if ask.instead or self.best is None else []
+        for expert in (ask.expert, *others):
+            if self.purse.room(1) < 1:
+                self.job.note("budget: no call left for the last step")
+                break
+            self.purse.calls += 1
             try:
                 call = await self._call(replace(ask, expert=expert, shaped=True), stream=self.job.call.stream)
                 answer = await self.job.attempts.one(expert, call, role=ask.role)
@@ -206,9 +211,11 @@ class Panel:
         guard cannot be computed."""
         quotes = [text for text in ask.quotes if await self._may_see(ask.expert, text)]
         messages = ask.write(quotes)
-        while len(quotes) > 1 and self._too_long(ask.expert, messages):
+        while len(quotes) > 1 and self._too_long(ask, messages):
             quotes.pop()
             messages = ask.write(quotes)
+        if len(quotes) < ask.least:
+            raise UnsupportedError(f"{ask.expert} could be shown {len(quotes)} of {len(ask.quotes)} texts")
         client = self.job.call
         dropped = (*_CLIENTS_OWN, *(() if ask.shaped else _SHAPE))
         body = {name: value for name, value in client.body.items() if name not in dropped}
@@ -227,12 +234,13 @@ class Panel:
             self.job.note(f"a text was kept from {expert}: {why}")
         return why is None
 
-    def _too_long(self, expert: str, messages: Messages) -> bool:
-        room = self.job.context_tokens(expert)
+    def _too_long(self, ask: Ask, messages: Messages) -> bool:
+        room = self.job.context_tokens(ask.expert)
         if room is None:
             return False
         body = self.job.call.body
-        reply = body.get("max_completion_tokens") or body.get("max_tokens") or min(512, room // 4)
+        wished = ask.sampling.get("max_tokens") or body.get("max_completion_tokens") or body.get("max_tokens")
+        reply = wished or min(512, room // 4)
         return sum(estimate(text_of(message)) for message in messages) + reply > room
 
 
@@ -243,6 +251,17 @@ def text_of(message: Message) -> str:
         return content
     parts = content if isinstance(content, list) else ()
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
+
+
+def asked_text(job: Job) -> str:
+    """The text of the user's last message."""
+    users = (text_of(message) for message in reversed(job.call.body["messages"]) if message.get("role") == "user")
+    return next(users, "")
+
+
+def likelihood(voice: Voice) -> float | None:
+    """The mean log-probability of an answer's tokens, so that its length does not count; None where it is not known."""
+    return sum(voice["chosen"]) / len(voice["chosen"]) if voice["chosen"] else None
 
 
 def _voice(expert: str, body: Mapping[str, Any]) -> Voice:

@@ -1,4 +1,4 @@
-"""Several samples of one expert's answer to the client's own messages. Pure; knows no strategy."""
+"""Several samples of experts' answers to the client's own messages. Pure; knows no strategy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,15 +29,17 @@ class Sampling:
 
 
 def samples(
-    job: Job, expert: str, number: int, sampling: Sampling, *, shaped: bool = False, role: str = "sample"
+    job: Job, expert: str | Sequence[str], number: int, sampling: Sampling, *, shaped: bool = False, role: str = "sample"
 ) -> list[Ask]:
-    """`number` asks of the same expert, to be made at once: an engine works on them as one batch."""
+    """`number` asks of the same expert, to be made at once: an engine works on them as one batch. Of several experts
+    each is asked in turn."""
+    experts = (expert,) if isinstance(expert, str) else expert
     messages = job.call.body["messages"]
 
     def write(texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return messages  # type: ignore[no-any-return]
 
     return [
-        Ask(expert, write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
+        Ask(experts[at % len(experts)], write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
         for at in range(number)
     ]
