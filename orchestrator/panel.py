@@ -36,7 +36,8 @@ class Voice(TypedDict):
     """One expert's whole answer, as plain data: strategies keep it, checkpoints too.
 
     `finish` is its finish reason, `logprobs` of each token those of the likeliest alternatives, best first (empty
-    where they were not asked for), `chosen` that of the token itself.
+    where they were not asked for), `chosen` that of the token itself. `energies` are each token's logsumexp of logits,
+    where the engine gives it (`logits`).
     """
 
     expert: str
@@ -44,6 +45,7 @@ class Voice(TypedDict):
     finish: str
     chosen: list[float]
     logprobs: list[list[float]]
+    energies: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,4 +275,5 @@ def _voice(expert: str, body: Mapping[str, Any]) -> Voice:
         finish=choice.get("finish_reason") or "stop",
         chosen=[float(token["logprob"]) for token in tokens],
         logprobs=[[float(top["logprob"]) for top in token.get("top_logprobs") or ()] for token in tokens],
+        energies=[float(token["logsumexp"]) for token in tokens if token.get("logsumexp") is not None],
     )

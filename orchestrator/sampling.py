@@ -10,10 +10,12 @@ from orchestrator.strategies import Job
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What samples differ in from the client's call. `logprobs` is how many alternatives of each token are wanted."""
+    """What samples differ in from the client's call. `logprobs` is how many alternatives of each token are wanted,
+    `energies` whether the logsumexp of its logits is."""
 
     temperature: float | None = None
     logprobs: int | None = None
+    energies: bool = False
 
     def fields(self, client: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Fields of the body of sample `number`, from 0. Where the client gave a seed each sample has its own, so that
@@ -25,11 +27,19 @@ class Sampling:
             found["seed"] = (int(client["seed"]) + number) % 2**31
         if self.logprobs is not None:
             found |= {"logprobs": True, "top_logprobs": self.logprobs}
+        if self.energies:
+            found["logsumexp"] = True
         return found
 
 
 def samples(
-    job: Job, expert: str | Sequence[str], number: int, sampling: Sampling, *, shaped: bool = False, role: str = "sample"
+    job: Job,
+    expert: str | Sequence[str],
+    number: int,
+    sampling: Sampling,
+    *,
+    shaped: bool = False,
+    role: str = "sample",
 ) -> list[Ask]:
     """`number` asks of the same expert, to be made at once: an engine works on them as one batch. Of several experts
     each is asked in turn."""

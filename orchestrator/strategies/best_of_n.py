@@ -45,9 +45,10 @@ def experts(params: Params) -> Iterable[tuple[str, str]]:
         yield "judged_by", params.judged_by
 
 
-def needs(params: Params) -> Mapping[Feature, str]:
-    """Log-probabilities, to judge by them."""
-    return {"logprobs": "judge"} if params.judge == "logprob" else {}
+def needs(params: Params, use: Sequence[str]) -> Iterable[tuple[str, Feature, str]]:
+    """Log-probabilities of everybody, to judge by them."""
+    for expert in use if params.judge == "logprob" else ():
+        yield "judge", "logprobs", expert
 
 
 class State(TypedDict, total=False):
