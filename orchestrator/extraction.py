@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.
 _OPTION = re.compile(r"(?:^|[\s(])\(?([A-Z])[.):]\s", re.MULTILINE)
 _MARKED = re.compile(r"^[ \t]*####(.+)$", re.MULTILINE)
 _NAMED = re.compile(
-    r"\b(?:answer|result|solution)\W{0,4}(?:\s+is\b|(?<=:)|(?<==))[^\w−{\\-]{0,4}(.+)$", re.IGNORECASE | re.MULTILINE
+    r"\b(?:answer|result|solution)\W{0,4}(?:\s+is\b|(?<=:)|(?<==))[^\w−{\\-]{0,4}(?=[\w−{\\-])", re.IGNORECASE
 )
 _LETTER = (
     re.compile(r"\b(?:option|choice)\s*\(?([A-Z])\b"),
@@ -72,8 +72,8 @@ def _told(text: str) -> Iterator[str]:
         yield boxed
     if found := _MARKED.findall(text):
         yield found[-1]
-    if found := _NAMED.findall(text):
-        yield found[-1].partition(". ")[0]
+    if (begin := max((named.end() for named in _NAMED.finditer(text)), default=-1)) >= 0:
+        yield text[begin:].partition("\n")[0].partition(". ")[0]
 
 
 def _boxed(text: str) -> str | None:

@@ -28,8 +28,9 @@ Messages = Sequence[Message]
 _CLIENTS_OWN = ("n", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "stream_options")
 """What asks for the form of the client's answer: no inner call has it."""
 _SHAPE = ("response_format",)
-_PATIENCE, _LEAST_PATIENCE_S = 4.0, 2.0
-"""How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may."""
+_PATIENCE, _LEAST_PATIENCE_S = 4.0, 10.0
+"""How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may:
+a large expert beside a small one is not hung."""
 
 
 class Voice(TypedDict):
@@ -126,11 +127,11 @@ class Panel:
     async def _as_they_come(
         self, tasks: "list[asyncio.Task[tuple[int, Voice | None]]]"
     ) -> AsyncIterator[tuple[int, Voice]]:
-        """Voices as they come. Once more than half of the calls are over, the others get a multiple of that time."""
+        """Voices as they come. Once half of the calls are over, each further one gets a multiple of that time."""
         started, waiting = self.job.clock(), set(tasks)
         patience_s: float | None = None
         while waiting:
-            if patience_s is None and 2 * len(waiting) < len(tasks):
+            if patience_s is None and 2 * len(waiting) <= len(tasks):
                 took = self.job.clock() - started
                 patience_s = max(_LEAST_PATIENCE_S, _PATIENCE * took)
             done, waiting = await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
