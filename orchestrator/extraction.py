@@ -38,8 +38,15 @@ _MOST_DIGITS = 60
 """Longer ones are compared as they are written: nobody computes with them."""
 
 
-def answer_of(text: str, *, prompt: str = "", kind: Kind = "auto") -> str | None:
-    """The answer in `text`, to what `prompt` asks; None where there is none of this kind (never of `auto` and `text`)."""
+def answer_of(text: str, *, prompt: str = "", kind: Kind = "auto", cut: bool = False) -> str | None:
+    """The answer in `text`, to what `prompt` asks; None where there is none of this kind. Of `auto` and `text` there
+    always is one.
+
+    But a text that was `cut` at its longest has an answer only where it announced one: its last number is on the way
+    to it.
+    """
+    if cut and not any(map(_plain, _told(text))):
+        return None
     if kind == "text":
         return _words(text)
     if kind == "json":

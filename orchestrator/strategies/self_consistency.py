@@ -62,7 +62,7 @@ async def vote(state: State, panel: Panel, params: Params) -> Mapping[str, objec
     async with panel.each(asks) as voices:
         async for at, voice in voices:
             came[at] = voice
-            answer = answer_of(voice["text"], prompt=prompt, kind=params.answer)
+            answer = answer_of(voice["text"], prompt=prompt, kind=params.answer, cut=voice["finish"] == "length")
             if answer is None:
                 continue
             votes[at] = answer

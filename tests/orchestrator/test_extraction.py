@@ -68,6 +68,12 @@ def test_a_letter_that_is_no_option_is_a_word() -> None:
     assert answer_of("B", prompt="Name a letter.") == "b"
 
 
+def test_a_text_that_was_cut_has_the_answer_it_announced_or_none() -> None:
+    assert answer_of("First we add 6 and", prompt=SUM, cut=True) is None
+    assert answer_of("6", prompt=SUM, cut=True) is None
+    assert answer_of("The answer is 42. To see why, take 6 and", prompt=SUM, cut=True) == "42"
+
+
 def test_json_is_compared_by_its_content() -> None:
     assert answer_of('{"b": [2], "a": 1.0}') == answer_of('```json\n{"a": 1, "b": [2]}\n```')
     assert answer_of('{"a": 1}') != answer_of('{"a": 2}')
