@@ -22,6 +22,7 @@ Feature: TypeAlias = Literal[
     "suffix",
     "best_of",
     "web_search",
+    "logits",
 ]
 """What a request may need of an engine beyond plain text in and out."""
 

@@ -198,6 +198,7 @@ class Reply:
             scores={score.expert: score.score for score in chosen.experts},
             permits=chosen.permits,
             judge=partial(_judge, state.policies[chosen.policy], chosen, prompt),
+            holds=partial(_holds, state.policies[chosen.policy], prompt),
             context_tokens=partial(_context_tokens, parts.pool),
             reroute=partial(_reroute, state, parts, request),
             created=int(self._created_at),
@@ -419,12 +420,20 @@ async def _judge(policy: Policy, route: Route, prompt: Prompt, text: str) -> Cal
     """Whom the constraints keep from a text that is not the user's, as if the same user had sent it."""
     if not policy.spec.constraints:
         return lambda expert: None
-    beside = replace(prompt, messages=(Message("user", text),), token_counts=(), _memo={})
-    bounds = await policy.bounds(beside, clock=time.perf_counter)
+    bounds = await policy.bounds(_beside(prompt, text), clock=time.perf_counter)
     if bounds.refusal is not None:
         name = bounds.refusal.name
         return lambda expert: f"the constraint {name!r} refuses it"
     return lambda expert: route.permits(expert, bounds.demands)
+
+
+async def _holds(policy: Policy, prompt: Prompt, rule: str, text: str) -> bool:
+    """Whether an expression over the policy's signals is true of a text that is not the user's."""
+    return await policy.holds(rule, _beside(prompt, text), clock=time.perf_counter)
+
+
+def _beside(prompt: Prompt, text: str) -> Prompt:
+    return replace(prompt, messages=(Message("user", text),), token_counts=(), _memo={})
 
 
 def _context_tokens(pool: Pool, expert: str) -> int | None:

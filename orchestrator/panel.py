@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 import orjson
 
 from experts.call import Answer, Call
-from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError
+from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError, UnsupportedError
 from orchestrator.budget import Budget, Purse
 from orchestrator.request import Summed, Text
 from orchestrator.strategies import Job
@@ -28,15 +28,17 @@ Messages = Sequence[Message]
 _CLIENTS_OWN = ("n", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "stream_options")
 """What asks for the form of the client's answer: no inner call has it."""
 _SHAPE = ("response_format",)
-_PATIENCE, _LEAST_PATIENCE_S = 4.0, 2.0
-"""How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may."""
+_PATIENCE, _LEAST_PATIENCE_S = 4.0, 10.0
+"""How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may:
+a large expert beside a small one is not hung."""
 
 
 class Voice(TypedDict):
     """One expert's whole answer, as plain data: strategies keep it, checkpoints too.
 
     `finish` is its finish reason, `logprobs` of each token those of the likeliest alternatives, best first (empty
-    where they were not asked for), `chosen` that of the token itself.
+    where they were not asked for), `chosen` that of the token itself. `energies` are each token's logsumexp of logits,
+    where the engine gives it (`logits`).
     """
 
     expert: str
@@ -44,6 +46,7 @@ class Voice(TypedDict):
     finish: str
     chosen: list[float]
     logprobs: list[list[float]]
+    energies: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class Ask:
 
     `write` turns the texts of others into messages; it gets those of `quotes` that the policy's constraints let this
     expert see and that fit its context, in their order. `sampling` replaces fields of the client's body. `shaped` says
-    whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace.
+    whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace. With fewer
+    than `least` quotes left the call fails: a judge who may not see the answer has nothing to say. Where the last call
+    cannot begin, others are asked `instead`, or else the best answer so far is given.
     """
 
     expert: str
@@ -61,6 +66,8 @@ class Ask:
     role: str = "sample"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     shaped: bool = False
+    least: int = 0
+    instead: bool = True
 
 
 class Panel:
@@ -120,11 +127,11 @@ class Panel:
     async def _as_they_come(
         self, tasks: "list[asyncio.Task[tuple[int, Voice | None]]]"
     ) -> AsyncIterator[tuple[int, Voice]]:
-        """Voices as they come. Once more than half of the calls are over, the others get a multiple of that time."""
+        """Voices as they come. Once half of the calls are over, each further one gets a multiple of that time."""
         started, waiting = self.job.clock(), set(tasks)
         patience_s: float | None = None
         while waiting:
-            if patience_s is None and 2 * len(waiting) < len(tasks):
+            if patience_s is None and 2 * len(waiting) <= len(tasks):
                 took = self.job.clock() - started
                 patience_s = max(_LEAST_PATIENCE_S, _PATIENCE * took)
             done, waiting = await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
@@ -158,11 +165,12 @@ class Panel:
         """The answer to the client by one more call, streamed where it asked for a stream; its usage is that of all
         calls. If it cannot begin the other experts are asked in turn; if none can, or the budget has no room for it, the
         best answer so far is given. Raises what went wrong where there is none."""
-        if self.purse.room(1) < 1:
-            self.job.note("budget: no call left for the last step")
-            return self.told()
-        self.purse.calls += 1
-        for expert in (ask.expert, *(name for name in self.job.experts if name != ask.expert)):
+        others = [name for name in self.job.experts if name != ask.expert] if ask.instead or self.best is None else []
+        for expert in (ask.expert, *others):
+            if self.purse.room(1) < 1:
+                self.job.note("budget: no call left for the last step")
+                break
+            self.purse.calls += 1
             try:
                 call = await self._call(replace(ask, expert=expert, shaped=True), stream=self.job.call.stream)
                 answer = await self.job.attempts.one(expert, call, role=ask.role)
@@ -206,9 +214,11 @@ class Panel:
         guard cannot be computed."""
         quotes = [text for text in ask.quotes if await self._may_see(ask.expert, text)]
         messages = ask.write(quotes)
-        while len(quotes) > 1 and self._too_long(ask.expert, messages):
+        while len(quotes) > 1 and self._too_long(ask, messages):
             quotes.pop()
             messages = ask.write(quotes)
+        if len(quotes) < ask.least:
+            raise UnsupportedError(f"{ask.expert} could be shown {len(quotes)} of {len(ask.quotes)} texts")
         client = self.job.call
         dropped = (*_CLIENTS_OWN, *(() if ask.shaped else _SHAPE))
         body = {name: value for name, value in client.body.items() if name not in dropped}
@@ -227,12 +237,13 @@ class Panel:
             self.job.note(f"a text was kept from {expert}: {why}")
         return why is None
 
-    def _too_long(self, expert: str, messages: Messages) -> bool:
-        room = self.job.context_tokens(expert)
+    def _too_long(self, ask: Ask, messages: Messages) -> bool:
+        room = self.job.context_tokens(ask.expert)
         if room is None:
             return False
         body = self.job.call.body
-        reply = body.get("max_completion_tokens") or body.get("max_tokens") or min(512, room // 4)
+        wished = ask.sampling.get("max_tokens") or body.get("max_completion_tokens") or body.get("max_tokens")
+        reply = wished or min(512, room // 4)
         return sum(estimate(text_of(message)) for message in messages) + reply > room
 
 
@@ -245,6 +256,17 @@ def text_of(message: Message) -> str:
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
 
 
+def asked_text(job: Job) -> str:
+    """The text of the user's last message."""
+    users = (text_of(message) for message in reversed(job.call.body["messages"]) if message.get("role") == "user")
+    return next(users, "")
+
+
+def likelihood(voice: Voice) -> float | None:
+    """The mean log-probability of an answer's tokens, so that its length does not count; None where it is not known."""
+    return sum(voice["chosen"]) / len(voice["chosen"]) if voice["chosen"] else None
+
+
 def _voice(expert: str, body: Mapping[str, Any]) -> Voice:
     choice = (body.get("choices") or [{}])[0]
     tokens = (choice.get("logprobs") or {}).get("content") or ()
@@ -254,4 +276,5 @@ def _voice(expert: str, body: Mapping[str, Any]) -> Voice:
         finish=choice.get("finish_reason") or "stop",
         chosen=[float(token["logprob"]) for token in tokens],
         logprobs=[[float(top["logprob"]) for top in token.get("top_logprobs") or ()] for token in tokens],
+        energies=[float(token["logsumexp"]) for token in tokens if token.get("logsumexp") is not None],
     )

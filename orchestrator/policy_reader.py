@@ -204,6 +204,8 @@ class Reader:
             select = self.choice(SELECTORS, row.select, (*at, "select"))
             strategy = self.choice(STRATEGIES, row.strategy, (*at, "strategy"))
             self.named(strategy, (*at, "strategy"), all_experts)
+            self.ruled(strategy, (*at, "strategy"), known)
+            self.able(strategy, (*at, "strategy"), {name: experts[name] for name in use if name in experts})
             plugins = [self.plugin(one, (*at, "plugins", i), known) for i, one in enumerate(row.plugins)]
             if select and strategy and use and all(expert in experts for expert in use):
                 yield DecisionSpec(
@@ -290,6 +292,24 @@ class Reader:
             if expert not in experts:
                 steps = (int(step) if step.isdigit() else step for step in place.split("."))
                 self.problems.add(f"unknown expert {expert!r}{suggest(expert, experts)}", (*path, *steps))
+
+    def ruled(self, strategy: Choice | None, path: Path, known: set[str]) -> None:
+        """Check the expressions among a strategy's parameters."""
+        rules_of = getattr(registry.load(STRATEGIES, strategy.type), "rules", None) if strategy else None
+        for place, text in rules_of(strategy.params) if rules_of and strategy else ():
+            self.rule(text, (*path, place), known)
+
+    def able(self, strategy: Choice | None, path: Path, experts: Mapping[str, ExpertSpec]) -> None:
+        """Check that the engines of a decision's experts can give what a strategy needs of them."""
+        needs = getattr(registry.load(STRATEGIES, strategy.type), "needs", None) if strategy else None
+        if strategy is None or needs is None:
+            return
+        for place, feature, name in needs(strategy.params, tuple(experts)):
+            spec = experts[name]
+            if feature not in registry.load(BACKENDS, spec.backend).capabilities(spec).features:
+                wanted = getattr(strategy.params, place)
+                why = f"the strategy {strategy.type} needs {feature} for {place}: {wanted}, which {name!r} cannot give"
+                self.problems.add(f"{why} (backend {spec.backend})", (*path, place))
 
     def choice(self, package: str, written: Any, path: Path) -> Choice | None:
         """A file of `package` and its parameters, written as its name or as `{type: name, …}`."""

@@ -1,4 +1,4 @@
-"""Several samples of one expert's answer to the client's own messages. Pure; knows no strategy."""
+"""Several samples of experts' answers to the client's own messages. Pure; knows no strategy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from orchestrator.strategies import Job
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What samples differ in from the client's call. `logprobs` is how many alternatives of each token are wanted."""
+    """What samples differ in from the client's call. `logprobs` is how many alternatives of each token are wanted,
+    `energies` whether the logsumexp of its logits is."""
 
     temperature: float | None = None
     logprobs: int | None = None
+    energies: bool = False
 
     def fields(self, client: Mapping[str, Any], number: int) -> dict[str, Any]:
         """Fields of the body of sample `number`, from 0. Where the client gave a seed each sample has its own, so that
@@ -25,19 +27,29 @@ class Sampling:
             found["seed"] = (int(client["seed"]) + number) % 2**31
         if self.logprobs is not None:
             found |= {"logprobs": True, "top_logprobs": self.logprobs}
+        if self.energies:
+            found["logsumexp"] = True
         return found
 
 
 def samples(
-    job: Job, expert: str, number: int, sampling: Sampling, *, shaped: bool = False, role: str = "sample"
+    job: Job,
+    expert: str | Sequence[str],
+    number: int,
+    sampling: Sampling,
+    *,
+    shaped: bool = False,
+    role: str = "sample",
 ) -> list[Ask]:
-    """`number` asks of the same expert, to be made at once: an engine works on them as one batch."""
+    """`number` asks of the same expert, to be made at once: an engine works on them as one batch. Of several experts
+    each is asked in turn."""
+    experts = (expert,) if isinstance(expert, str) else expert
     messages = job.call.body["messages"]
 
     def write(texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return messages  # type: ignore[no-any-return]
 
     return [
-        Ask(expert, write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
+        Ask(experts[at % len(experts)], write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
         for at in range(number)
     ]

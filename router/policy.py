@@ -169,6 +169,16 @@ class Policy:
             await look.compute(found)
         return found
 
+    async def holds(self, rule: str, prompt: Prompt, *, clock: Callable[[], float]) -> bool:
+        """Whether an expression over this policy's signals is true of a text, as of an answer that is to be checked.
+
+        Raises `RuleError` for what is no such expression, `ExpertError` if a signal that must not fail does.
+        """
+        look, condition = Look(self._sources, prompt, clock), Condition.of(rule, frozenset(self._sources), "verifier")
+        while (truth := condition.truth(look.see)) is None:
+            await look.compute(condition.missing(look.see))
+        return truth
+
     def _look(self, prompt: Prompt, clock: Callable[[], float], only: str | None) -> Look:
         if only is not None and only not in self._experts:
             raise NotFoundError(

@@ -225,6 +225,8 @@ def _needs(body: Mapping[str, Any], chat: bool, images: bool, audio: bool) -> di
         found["logprobs"] = "logprobs"
     elif get("top_logprobs"):
         found["logprobs"] = "top_logprobs"
+    if get("logsumexp"):
+        found["logits"] = "logsumexp"
     if get("logit_bias"):
         found["logit_bias"] = "logit_bias"
     if get("seed") is not None:

@@ -12,6 +12,8 @@ from experts.call import Answer, Call, Usage
 from experts.errors import ExpertError, InputError
 from experts.stream import DONE, frame
 from orchestrator.attempts import Attempts
+from orchestrator.deliberation import START, Plan
+from orchestrator.panel import Ask, Panel
 from orchestrator.request import Attempt
 from orchestrator.settings import Fallback
 from orchestrator.strategies import Job
@@ -124,4 +126,19 @@ async def said(answer: Answer, stream: bool = False) -> str:
         await answer.aclose()
 
 
-__all__ = ["ExpertError", "InputError", "Scripted", "job", "said"]
+async def walked(plan: Plan, work: Job, params: Any) -> Answer:
+    """A plan without LangGraph: its steps one after the other. For many questions, in a fraction of the time."""
+    panel, state, after = Panel(work, params.budget), {}, dict(plan.flow)
+    step = after[START]
+    while step != plan.final:
+        state |= await plan.steps[step](state, panel, params)
+        step = plan.turns[step][0](state, panel, params) if step in plan.turns else after[step]
+    end = plan.conclude(state, panel, params)
+    if isinstance(end, Ask):
+        return await panel.final(end)
+    if end is None and panel.best is None:
+        return await work.attempts.first(work.experts, work.call)
+    return panel.told(end)
+
+
+__all__ = ["ExpertError", "InputError", "Scripted", "job", "said", "walked"]

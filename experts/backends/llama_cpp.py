@@ -28,7 +28,7 @@ from experts.spec import Capabilities, ExpertSpec, Feature, Frozen
 __all__ = ["Params", "adapt", "bodies", "capabilities", "concurrency", "engine"]
 
 _ALL: frozenset[Feature] = frozenset(get_args(Feature))
-_FEATURES = _ALL - {"images", "audio", "echo", "suffix", "best_of", "web_search"}
+_FEATURES = _ALL - {"images", "audio", "echo", "suffix", "best_of", "web_search", "logits"}
 _CHILD = Path(__file__).with_name("_llama_child.py")
 _TOOLS_TEMPLATE = Path(__file__).with_name("chatml_tools.jinja")
 _ENV = {"GGML_NO_BACKTRACE": "1"}  # a crash is to be over at once, not after a debugger has been run

@@ -20,7 +20,7 @@ from experts.errors import ConfigError, UnsupportedError
 from experts.spec import Capabilities, ExpertSpec, Feature, Frozen
 
 _ALL: frozenset[Feature] = frozenset(get_args(Feature))
-_ASSUMED = _ALL - {"images", "audio", "web_search", "echo", "suffix", "best_of"}
+_ASSUMED = _ALL - {"images", "audio", "web_search", "echo", "suffix", "best_of", "logits"}
 
 
 class Params(Frozen):
@@ -34,7 +34,7 @@ class Params(Frozen):
     stream_usage: bool = Field(True, description="false for servers that refuse stream_options")
     extra_body: Mapping[str, Any] = Field(default_factory=dict, description="added to every request")
     features: tuple[Feature, ...] | None = Field(
-        None, description="what it can do; default: everything but images, audio, web_search, echo, suffix and best_of"
+        None, description="what it can do; default: all but images, audio, web_search, echo, suffix, best_of and logits"
     )
     concurrency: int = Field(64, ge=1, description="calls sent to it at once")
 

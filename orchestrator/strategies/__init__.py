@@ -10,6 +10,11 @@ records and constraints hold for every call. A strategy of several calls holds, 
 experts there is
 
     def experts(params: Params) -> Iterable[tuple[str, str]]      the parameter and the name, to be checked beforehand
+
+so for expressions over signals, and for what it needs of the engines of a decision's experts (`use`):
+
+    def rules(params: Params) -> Iterable[tuple[str, str]]        the parameter and the expression
+    def needs(params: Params, use: Sequence[str]) -> Iterable[tuple[str, Feature, str]]     parameter, feature, expert
 """
 
 import time
@@ -31,13 +36,17 @@ async def _anybody(text: str) -> Callable[[str], str | None]:
     return lambda expert: None
 
 
+async def _nothing_holds(rule: str, text: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a strategy works on: the call as the client made it and the experts in order of preference, with `scores` as
     the selector gave them.
 
     `permits` says why the request may not reach an expert that is not among `experts` (None: it may); `judge` does so for
-    a text of others; `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the
+    a text of others; `holds` tells whether an expression over the policy's signals is true of such a text; `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the
     request's own policy. `notes` end in the trace. `created` is the answer's time, `clock` counts seconds.
     """
 
@@ -48,6 +57,7 @@ class Job:
     scores: Mapping[str, float] = field(default_factory=dict)
     permits: Callable[[str], str | None] = lambda expert: None
     judge: Judge = _anybody
+    holds: Callable[[str, str], Awaitable[bool]] = _nothing_holds
     context_tokens: Callable[[str], int | None] = lambda expert: None
     reroute: "Callable[[Sequence[Mapping[str, Any]]], Awaitable[Route]] | None" = None
     notes: list[str] = field(default_factory=list)

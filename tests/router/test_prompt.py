@@ -65,6 +65,7 @@ def test_headers_are_lower_case_and_hold_no_secrets() -> None:
         ({"n": 2}, {"n": "n"}),
         ({"best_of": 2}, {"best_of": "best_of"}),
         ({"web_search_options": {}}, {"web_search": "web_search_options"}),
+        ({"logsumexp": True}, {"logits": "logsumexp"}),
         ({"modalities": ["text", "audio"]}, {"audio": "modalities"}),
     ],
 )
