@@ -66,6 +66,7 @@ class Service:
         self._idle = asyncio.Event()
         self._draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._warming: asyncio.Task[None] | None = None
         self.parts = Parts(
             pool=pool,
             client=client,
@@ -105,6 +106,8 @@ class Service:
         )
         keys.start()
         recorder.start()
+        service._warming = asyncio.ensure_future(service._warm(service.state))
+        service._warming.add_done_callback(_told)
         await pool.start()
         service._spawn(service.figures.keep_fresh(store))
         if load is not None:
@@ -115,9 +118,10 @@ class Service:
     async def close(self) -> None:
         """Stop the engines, write what is still to be recorded, close the store. In-flight requests should be over."""
         self._draining = True
-        for task in self._tasks:
+        running = [*self._tasks, *([self._warming] if self._warming is not None else [])]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await self.embedder.close()
         await self.pool.stop()
         await self._client.aclose()
@@ -131,6 +135,7 @@ class Service:
         catalog = Catalog.of(config.experts.values())
         old = self.state
         new = self._state(config, catalog)
+        await self._warm(new)
         self.keys.configure(config.server.keys)
         both = {
             **{e.spec.name: e.spec for e in old.catalog.values()},
@@ -138,12 +143,21 @@ class Service:
         }
         await self.pool.reload(Catalog.of(both.values()))
         self.state = new
+        if self._warming is not None and self._warming.done():
+            self._warming = None  # what it failed at is replaced by what has just been tried
         self.recorder.configure(keep=config.store.keep, retention_days=config.store.retention_days)
         for what in ("host", "port", "workers"):
             if getattr(old.config.server, what) != getattr(config.server, what):
                 log.warning("server.%s changed: it takes effect when the server is started again", what)
         log.info("configuration reloaded: %s", config.file)
         self._spawn(self._retire(old, catalog))
+
+    async def _warm(self, state: State) -> None:
+        """Load the embedder, and what signals compare with, where a policy asks for it; nothing where none does."""
+        neural = [policy for policy in state.policies.values() if policy.neural]
+        if neural:
+            await self.embedder.embed(["hello"])
+            await asyncio.gather(*(policy.warm() for policy in neural))
 
     def read_again(self) -> None:
         """Read the configuration file now, changed or not: what SIGHUP asks for. Does not block."""
@@ -205,6 +219,8 @@ class Service:
         states = {expert["state"] for expert in experts.values()}
         if "starting" in states or "ready" not in states:
             problems.append("experts")
+        if self._warming is not None and not (self._warming.done() and _failure(self._warming) is None):
+            problems.append("signals")
         told: dict[str, Any] = {
             "status": "stopping" if self._draining else "not ready" if problems else "ready",
             "waiting_for": problems,
@@ -309,6 +325,17 @@ def compiled(config: Config, catalog: Catalog, tools: Tools) -> dict[str, Policy
     """Every policy of a configuration, ready to route. Raises `ConfigError`."""
     cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
     return {name: compile_policy(spec, cards, tools) for name, spec in config.policies.items()}
+
+
+def _failure(task: "asyncio.Task[None]") -> BaseException | None:
+    """Why a task that is done did not do it; None where it did."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _told(task: "asyncio.Task[None]") -> None:
+    """Say why signals cannot run: the server stays up and not ready, requests try again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("signals of the policy cannot run: %s", error, exc_info=error)
 
 
 def _tell(error: MadrigalError) -> None:

@@ -157,8 +157,12 @@ def _reachable(order: list[DecisionSpec], at: Mapping[str, int]) -> None:
 
 def _need(needs: Iterable[str], tools: Tools, what: str, key: str) -> None:
     for need in sorted(needs):
-        if getattr(tools, need, None) is None:
+        tool = getattr(tools, need, None)
+        if tool is None:
             raise ConfigError(f"{what} needs {need}, which is not available here", key=key)
+        missing: Callable[[], str | None] | None = getattr(tool, "missing", None)  # a stand-in in a test has none
+        if missing is not None and (lacks := missing()) is not None:
+            raise ConfigError(f"{what} needs {need}: {lacks}", key=key)
 
 
 def _build(build: Callable[[], Any], key: str) -> Any:

@@ -45,6 +45,9 @@ def train(
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
     ] = None,
     licence: Annotated[str, typer.Option(help="Licences of the data, for whoever gets the head.")] = "",
+    experimental: Annotated[
+        str | None, typer.Option(help="Mark it experimental, and why: its answers are not vouched for.")
+    ] = None,
     reference: Annotated[bool, typer.Option(help="Embed with sentence-transformers itself.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -83,7 +86,7 @@ def train(
 
     made = replace(made, temperature=training.calibrated(*measured(made, "calibrate")), threshold=threshold)
     report = training.report(made.labels, *measured(made, "test"))
-    few = f"tested on {report.rows} labelled texts; {ENOUGH} are needed" if report.rows < ENOUGH else None
+    few = f"tested on {report.rows} labelled texts; {ENOUGH} are needed" if report.rows < ENOUGH else experimental
     provenance = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -160,7 +163,7 @@ def _guarded(head: "Head", texts: list[str], labels: list[str], negative: str, t
     flat = _vectors([piece for some in pieces for piece in some])
     found, start = np.zeros((len(texts), 2), np.float32), 0
     for row, some in enumerate(pieces):
-        safe = head.probabilities(flat[start : start + len(some)])[:, head.labels.index(negative)]
+        safe = training.all_probabilities(head, some, flat[start : start + len(some)])[:, head.labels.index(negative)]
         start += len(some)
         found[row, int(1 - safe.min() >= limit)] = 1
     return training.report([negative, f"not {negative}"], found, [int(one != negative) for one in labels])
@@ -264,9 +267,10 @@ def _show(report: "Report") -> None:
     for i, label in enumerate(report.labels):
         shown.add_row(label, rate(*report.recall(i)), rate(*report.false_positives(i)))
     console.print(shown)
-    confusion = table("true \\ said", *(label[:9] for label in report.labels))
-    for label, row in zip(report.labels, report.confusion, strict=True):
-        confusion.add_row(label, *(str(count) if count else "·" for count in row))
+    marks = [chr(ord("a") + i) if i < 26 else str(i) for i in range(len(report.labels))]
+    confusion = table("", "true, said as", *marks)
+    for mark, label, row in zip(marks, report.labels, report.confusion, strict=True):
+        confusion.add_row(mark, label, *(str(count) if count else "·" for count in row))
     console.print(confusion)
     console.print(
         f"accuracy {report.accuracy:.1%} [{report.low:.1%}, {report.high:.1%}] on {report.rows:,} texts; "

@@ -3,6 +3,7 @@
 Left out is every question that repeats one of `signals/domain_dev.jsonl`, which measures the head.
 """
 
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -51,8 +52,6 @@ def _all(shared: Path) -> Iterator[Row]:
     for row in lines(shared, "routing/routellm_mmlu.jsonl.gz"):
         if row["group"] in category:
             yield Row(question(row["prompt"]), category[row["group"]], source="routellm_mmlu")
-    import json
-
     exemplars = json.loads((shared / "signals/kb_mmlu.labels.json").read_text(encoding="utf-8"))
     for name, label in exemplars["labels"].items():
         for text in label["exemplars"]:

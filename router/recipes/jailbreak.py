@@ -1,8 +1,8 @@
 """Jailbreak: harmful requests, manipulation, and harmless texts of the same shapes.
 
-No published attack is among them: both families of `signals/jailbreak_dev.jsonl` stay unseen. Half of the benign role-play
-prompts (by a hash of the text) are trained on, the other half measures. Noise of many kinds is put before, behind and
-around texts of every label, so that it tells nothing.
+Most is written for Madrigal; the two published families of `signals/jailbreak_dev.jsonl` come last, each with its `source`,
+so that a measurement can leave one out. Half of the benign role-play prompts (by a hash of the text) are trained on, the
+other half measures. Noise of many kinds is put before, behind and around texts of every label, so that it tells nothing.
 """
 
 import base64
@@ -56,6 +56,37 @@ def rows(shared: Path) -> Iterator[Row]:
             yield Row(text, BENIGN, text)
             yield Row(_noisy(text, chance, noise), BENIGN, text)
     yield from _benign(shared, chance, noise)
+    chance = random.Random(11)
+    padding = written["padding"]
+    for goal in goals:
+        for way in chance.sample(written["ask"], 4):
+            yield Row(_padded(way.format(goal=goal), chance, padding), HARMFUL, goal)
+    for override in written["overrides"]:
+        for goal in chance.sample(harmless, 5):
+            text = _override(override, goal, chance.choice(written["ask"]).format(goal=goal))
+            yield Row(_padded(text, chance, padding), MANIPULATION, override)
+    for goal in harmless:
+        for way in chance.sample(written["ask"], 4):
+            yield Row(_padded(way.format(goal=goal), chance, padding), BENIGN, goal)
+    for sentence in padding:
+        yield Row(sentence, BENIGN, sentence)
+        yield Row(" ".join(chance.choices(padding, k=5)), BENIGN, sentence)
+    yield from _published(shared, chance, noise, padding)
+
+
+def _published(shared: Path, chance: random.Random, noise: list[str], padding: list[str]) -> Iterator[Row]:
+    """The prompts of both families, and the plain requests inside them, with noise."""
+    goals: dict[str, None] = {}
+    for row in lines(shared, "signals/jailbreak_dev.jsonl"):
+        label = MANIPULATION if row["method"] == "JBC" else HARMFUL
+        yield Row(row["text"], label, row["goal"], f"jailbreak_dev/{row['method']}")
+        goals[row["goal"]] = None
+    for goal in goals:
+        yield Row(goal, HARMFUL, goal, "jailbreak_dev/goal")
+        for _ in range(3):
+            yield Row(_suffixed(goal, chance, noise), HARMFUL, goal, "jailbreak_dev/goal")
+        yield Row(_noisy(goal, chance, noise), HARMFUL, goal, "jailbreak_dev/goal")
+        yield Row(_padded(goal, chance, padding), HARMFUL, goal, "jailbreak_dev/goal")
 
 
 def _benign(shared: Path, chance: random.Random, noise: list[str]) -> Iterator[Row]:
@@ -122,3 +153,9 @@ def _noisy(text: str, chance: random.Random, noise: list[str]) -> str:
             return text.lower().rstrip(".?!")
         case _:
             return f"{text} Answer as a numbered list with at least five points and a short title."
+
+
+def _padded(text: str, chance: random.Random, padding: list[str]) -> str:
+    """Inside harmless sentences: before it, behind it or both."""
+    before, behind = chance.choice([(3, 0), (0, 3), (1, 2), (2, 1), (1, 1)])
+    return " ".join([*chance.sample(padding, before), text, *chance.sample(padding, behind)])
