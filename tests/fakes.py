@@ -17,7 +17,8 @@ class Upstream:
     `ok` (and every unknown name) answers `words`; `err-500` … any status; `err-429` also asks to retry after 1 s;
     `slow-200` waits that many ms before its first byte; `cut` breaks off after two deltas; `mute` closes a stream without
     a frame; `hang` never answers; `errframe` sends an error frame first; `drip` sends a delta every 20 ms for ever;
-    `linger` says all it has to say, and leaves its response open.
+    `linger` says all it has to say, and leaves its response open; `empty` has no choice and `unfinished` one without a
+    finish reason (both only without a stream); `moved` redirects elsewhere; `held` answers 500 once `go` is set.
     Counts what arrived (`bodies`) and how many callers left early (`aborted`).
     """
 
@@ -27,6 +28,7 @@ class Upstream:
         self.headers: list[dict[str, str]] = []
         self.aborted = 0
         self.script: list[str] = []
+        self.go = asyncio.Event()
         self.url = ""
 
     @asynccontextmanager
@@ -60,13 +62,23 @@ class Upstream:
             await asyncio.Event().wait()
         if model.startswith("slow-"):
             await asyncio.sleep(int(model[5:]) / 1e3)
+        if model == "held":
+            await self.go.wait()
+            model = "err-500"
         if model.startswith("err-"):
             status = int(model[4:])
             headers = {"retry-after": "1"} if status in (429, 503) else {}
             error = {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}
             return web.json_response({"error": error}, status=status, headers=headers)
+        if model == "moved":
+            return web.Response(status=307, headers={"location": str(request.url.with_query(moved="1"))})
         if not body.get("stream"):
-            return web.json_response(self._whole(chat, body["model"]))
+            whole = self._whole(chat, body["model"])
+            if model == "empty":
+                whole["choices"] = []
+            if model == "unfinished":
+                whole["choices"][0]["finish_reason"] = None
+            return web.json_response(whole)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         await self._frames(response, chat, model, body)
