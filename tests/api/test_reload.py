@@ -62,17 +62,16 @@ experts:
 decisions:
   - {{name: old, use: [a, b]}}
 """
-    async with Upstream().running() as upstream:
-        async with serving(two.format(url=upstream.url), tmp_path) as served:
-            asked = asyncio.ensure_future(served.chat())
-            await until(lambda: upstream.bodies)
-            for name in ("newer", "newest"):
-                new = text(upstream, tmp_path, name).replace("  a:", f"  {name}:").replace("[a]", f"[{name}]")
-                await served.service.reload(parse_config(new, "madrigal.yaml"))
-            upstream.go.set()
-            answer = await asked
-            assert (answer.status_code, answer.headers.get("x-madrigal-expert")) == (200, "b")
-            await until(lambda: [one.name for one in served.service.pool.status()] == ["newest"])
+    async with Upstream().running() as upstream, serving(two.format(url=upstream.url), tmp_path) as served:
+        asked = asyncio.ensure_future(served.chat())
+        await until(lambda: upstream.bodies)
+        for name in ("newer", "newest"):
+            new = text(upstream, tmp_path, name).replace("  a:", f"  {name}:").replace("[a]", f"[{name}]")
+            await served.service.reload(parse_config(new, "madrigal.yaml"))
+        upstream.go.set()
+        answer = await asked
+        assert (answer.status_code, answer.headers.get("x-madrigal-expert")) == (200, "b")
+        await until(lambda: [one.name for one in served.service.pool.status()] == ["newest"])
 
 
 async def test_a_file_changed_while_the_server_starts_is_taken_up(tmp_path: Path) -> None:
