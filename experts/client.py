@@ -69,7 +69,7 @@ class Client:
         answered with. Cancelling closes the connections, which stops the engine.
         """
         if len(bodies) == 1:
-            return await self._open_one(endpoint, call, bodies[0], ask_usage, int(bodies[0].get("n") or 1), headers)
+            return await self._open_one(endpoint, call, bodies[0], ask_usage, _choices(bodies[0]), headers)
         tasks = [asyncio.ensure_future(self._open_one(endpoint, call, body, False, 1, headers)) for body in bodies]
         try:
             answers = await asyncio.gather(*tasks)
@@ -301,6 +301,13 @@ async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started:
     whole = _Whole(endpoint, call, orjson.dumps(assembly.wire(answer.usage)), started, choices)
     whole.usage, whole.first_token_s = answer.usage, answer.first_token_s
     return whole
+
+
+def _choices(body: Mapping[str, Any]) -> int:
+    """How many choices a body asks for: `n` for each prompt, of which completions may hold several."""
+    prompt = body.get("prompt")
+    several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
+    return int(body.get("n") or 1) * (len(prompt) if several else 1)
 
 
 def _headers(endpoint: Endpoint, more: Mapping[str, str] | None) -> dict[str, str]:

@@ -105,9 +105,19 @@ async def test_a_json_answer_that_did_not_come_to_an_end_may_go_elsewhere(
         await client.open(at(upstream, model), chat(), [BODY])
 
 
-async def test_an_engine_that_passes_over_n_has_not_answered(upstream: Upstream, client: Client) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", {**BODY, "n": 2}),
+        ("completions", {"prompt": ["a", "b"]}),
+        ("completions", {"prompt": [[1, 2], [3]]}),
+    ],
+)
+async def test_an_engine_that_passes_over_a_choice_has_not_answered(
+    upstream: Upstream, client: Client, path: Any, body: dict[str, Any]
+) -> None:
     with pytest.raises(EngineFaultError, match="1 whole choices where 2 were asked for"):
-        await client.open(at(upstream), chat(), [{**BODY, "n": 2}])
+        await client.open(at(upstream, "single"), Call(path, body), [body])
 
 
 async def test_a_prompt_is_not_sent_on_to_where_an_engine_points(upstream: Upstream, client: Client) -> None:
@@ -137,7 +147,7 @@ async def test_closing_an_unfinished_stream_stops_the_engine(upstream: Upstream,
     async for _ in answer:
         break
     await answer.aclose()
-    await until(lambda: upstream.aborted, 1)
+    await until(lambda: upstream.aborted)
 
 
 async def test_a_stream_that_outlasts_its_time_is_cut(upstream: Upstream, client: Client) -> None:
@@ -169,7 +179,7 @@ async def test_one_failing_choice_fails_the_answer_and_stops_the_others(upstream
     upstream.script = ["drip", "err-500"]
     with pytest.raises(EngineFaultError):
         await client.open(at(upstream), chat(True), [BODY, BODY])
-    await until(lambda: upstream.aborted, 1)
+    await until(lambda: upstream.aborted)
 
 
 async def test_an_engine_that_only_streams_still_gives_one_json_body(upstream: Upstream, client: Client) -> None:
