@@ -33,7 +33,7 @@ async def test_a_new_policy_is_taken_up_while_running(tmp_path: Path) -> None:
         async def new() -> bool:
             return (await served.chat()).headers["x-madrigal-decision"] == "new"
 
-        await until(new, 5)
+        await until(new)
 
 
 async def test_an_invalid_file_is_reported_and_the_old_one_keeps_serving(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ async def test_an_invalid_file_is_reported_and_the_old_one_keeps_serving(tmp_pat
         async def told() -> bool:
             return "config_error" in (await served.http.get("/ready")).json()
 
-        await until(told, 5)
+        await until(told)
         error = (await served.http.get("/ready")).json()["config_error"]
         assert "madrigal.yaml:7:1" in error and "nonsense" in error
         assert (await served.chat()).headers["x-madrigal-decision"] == "old"
