@@ -1,6 +1,6 @@
 # make serve: from a fresh clone to a running server. make test: everything that can be tested here.
 # The first of these that is new enough.
-PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do $$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$one && break; done)
+PYTHON ?= $(shell for one in python3 python3.12 python3.13 python3.11; do $$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$one && break; done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --constraint constraints.txt
