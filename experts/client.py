@@ -306,8 +306,8 @@ async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started:
 def _choices(body: Mapping[str, Any]) -> int:
     """How many choices a body asks for: `n` for each prompt, of which completions may hold several."""
     prompt = body.get("prompt")
-    several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
-    return int(body.get("n") or 1) * (len(prompt) if several else 1)
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return int(body.get("n") or 1) * prompts
 
 
 def _headers(endpoint: Endpoint, more: Mapping[str, str] | None) -> dict[str, str]:
