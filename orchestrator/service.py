@@ -63,6 +63,7 @@ class Service:
         self._client = client
         self._in_flight = 0
         self._by_state: dict[int, int] = {}
+        self._retiring: dict[int, State] = {}  # replaced, and perhaps still lived by
         self._idle = asyncio.Event()
         self._draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -111,7 +112,9 @@ class Service:
         await pool.start()
         service._spawn(service.figures.keep_fresh(store))
         if load is not None:
-            service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell, load=load)
+            service.watcher = ConfigWatcher(
+                Path(config.file), service.reload, on_error=_tell, load=load, serving=config
+            )
             service._spawn(service.watcher.run())
         return service
 
@@ -132,17 +135,12 @@ class Service:
     async def reload(self, config: Config) -> None:
         """Serve by `config` from now on; requests in flight end by the one they began with. Raises `ConfigError` and
         changes nothing where the new one cannot be used."""
-        catalog = Catalog.of(config.experts.values())
-        old = self.state
-        new = self._state(config, catalog)
+        new = self._state(config, Catalog.of(config.experts.values()))
         await self._warm(new)
         self.keys.configure(config.server.keys)
-        both = {
-            **{e.spec.name: e.spec for e in old.catalog.values()},
-            **{e.spec.name: e.spec for e in catalog.values()},
-        }
-        await self.pool.reload(Catalog.of(both.values()))
+        old = self._retiring[id(self.state)] = self.state
         self.state = new
+        await self.pool.reload(self._needed())
         if self._warming is not None and self._warming.done():
             self._warming = None  # what it failed at is replaced by what has just been tried
         self.recorder.configure(keep=config.store.keep, retention_days=config.store.retention_days)
@@ -150,7 +148,7 @@ class Service:
             if getattr(old.config.server, what) != getattr(config.server, what):
                 log.warning("server.%s changed: it takes effect when the server is started again", what)
         log.info("configuration reloaded: %s", config.file)
-        self._spawn(self._retire(old, catalog))
+        self._spawn(self._retire(old))
 
     async def _warm(self, state: State) -> None:
         """Load the embedder, and what signals compare with, where a policy asks for it; nothing where none does."""
@@ -164,13 +162,18 @@ class Service:
         if self.watcher is not None:
             self._spawn(self.watcher.check(force=True))
 
-    async def _retire(self, old: State, catalog: Catalog) -> None:
+    async def _retire(self, old: State) -> None:
         """Drop the experts that only `old` used, once no request lives by it any more."""
         while self._by_state.get(id(old)):
             self._idle.clear()
             await self._idle.wait()
-        if self.state.catalog is catalog:
-            await self.pool.reload(catalog)
+        del self._retiring[id(old)]
+        await self.pool.reload(self._needed())
+
+    def _needed(self) -> Catalog:
+        """The experts of every configuration that a request may live by; of those with one name the newest."""
+        states = (*self._retiring.values(), self.state)
+        return Catalog.of({e.spec.name: e.spec for state in states for e in state.catalog.values()}.values())
 
     async def authenticate(self, headers: Mapping[str, str]) -> Key:
         """The key of a request. Raises `AuthenticationError`."""
