@@ -41,7 +41,9 @@ def train(
     text: _Text = "text",
     label: _Label = "label",
     group: _Group = "group",
-    buckets: Annotated[int, typer.Option(min=0, max=65536, help="Hashed words and word pairs beside the vector.")] = 0,
+    buckets: Annotated[
+        int, typer.Option(min=0, max=65536, help="Hashed words and word pairs beside the vector; 4096 is a good try.")
+    ] = 0,
     lexical: Annotated[float, typer.Option(min=0, help="Weight of the words against the vector.")] = 1.0,
     strength: Annotated[float, typer.Option(min=1e-6, help="Inverse of the L2 penalty.")] = 10.0,
     balanced: Annotated[bool, typer.Option(help="Whether rare labels count as much as common ones.")] = True,
