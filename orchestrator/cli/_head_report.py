@@ -65,6 +65,9 @@ def show(report: "Report", title: str) -> None:
         return f"{hits / number:6.1%} [{low:.1%}, {high:.1%}] of {number:,}" if number else "–"
 
     console = out()
+    if not report.rows:
+        console.print(f"{title}: no text, so nothing is measured", markup=False, soft_wrap=True)
+        return
     shown = table("label", "recall", "false positives", "AUC", title=title)
     for i, label in enumerate(report.labels):
         auc = report.auc[i]

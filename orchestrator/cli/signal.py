@@ -27,6 +27,8 @@ app = typer.Typer(help="Learned signals: train a head on your own labels, measur
 
 ENOUGH = 200
 """Labelled cases that a head was not made from, below which its answers are not vouched for."""
+CALIBRATING = 20
+"""Rows that set a temperature; from fewer it would be chance, and the head keeps 1."""
 
 _Data = Annotated[list[Path], typer.Option(help="JSON lines of labelled texts; may be given several times.")]
 _Text = Annotated[str, typer.Option(help="The field that holds the text.")]
@@ -99,7 +101,9 @@ def train(
         probabilities = training.all_probabilities(head, [rows.texts[i] for i in chosen], vectors[chosen])
         return probabilities, [head.labels.index(rows.labels[i]) for i in chosen]
 
-    made = replace(made, temperature=training.calibrated(*measured(made, "calibrate")), threshold=threshold)
+    enough = len(at["calibrate"]) >= CALIBRATING
+    temperature = training.calibrated(*measured(made, "calibrate")) if enough else 1.0
+    made = replace(made, temperature=temperature, threshold=threshold)
     made = heads.write(made, path)  # measured as it will be read: in 8 bits
     report = training.report(made.labels, *measured(made, "test"))
     provenance: dict[str, Any] = {

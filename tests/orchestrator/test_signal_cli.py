@@ -172,6 +172,17 @@ def test_groups_that_leave_nothing_to_train_on(madrigal: Run, tmp_path: Path) ->
     refused(madrigal("train", "--data", "mine.jsonl", "--out", "x"), "too few groups of 'sport'", "--group")
 
 
+def test_few_rows_are_neither_calibrated_on_nor_called_measured(madrigal: Run, tmp_path: Path) -> None:
+    from router.head_training import part_of
+
+    lines(tmp_path / "mine.jsonl", [row for row in labelled() if part_of(row["text"]) != "test"])
+    done = madrigal("train", "--data", "mine.jsonl", "--out", "x")
+    assert done.returncode == 0, done.stderr
+    assert "no text, so nothing is measured" in done.stdout and "0.0%" not in done.stdout
+    assert "tested on 0 labelled texts" in done.stderr
+    assert json.loads((tmp_path / "heads/x.json").read_text())["temperature"] == 1.0
+
+
 def test_two_labels_for_one_text_are_remarked(madrigal: Run, tmp_path: Path) -> None:
     lines(tmp_path / "mine.jsonl", [*labelled(), {"text": labelled()[0]["text"], "label": "sport"}])
     done = madrigal("train", "--data", "mine.jsonl", "--out", "x")
