@@ -113,7 +113,11 @@ def calibrated(probabilities: "NDArray[np.float32]", labels: Sequence[int]) -> f
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a head did on rows. `confusion[true][said]` counts rows; `ece` is the expected calibration error, 0..1."""
+    """How a head did on rows. `confusion[true][said]` counts rows; `ece` is the expected calibration error, 0..1.
+
+    `auc` is of each label against the others: how often a row of it has a higher probability of it than another row;
+    None where there are no rows of both.
+    """
 
     rows: int
     accuracy: float
@@ -122,6 +126,7 @@ class Report:
     ece: float
     labels: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    auc: tuple[float | None, ...]
 
     def recall(self, label: int) -> tuple[int, int]:
         """(found, all) rows of a label."""
@@ -151,7 +156,18 @@ def report(known: Sequence[str], probabilities: "NDArray[np.float32]", labels: S
         _ece(probabilities, said == truth) if number else 0.0,
         tuple(known),
         tuple(tuple(int(count) for count in row) for row in confusion),
+        tuple(_auc(probabilities[:, label], truth == label) for label in range(len(known))),
     )
+
+
+def _auc(scores: "NDArray[np.float32]", true: "NDArray[np.bool_]") -> float | None:
+    """The area under the ROC curve, ties counted half (Hanley and McNeil 1982); None without both kinds of rows."""
+    from scipy.stats import rankdata
+
+    hits, others = int(true.sum()), int((~true).sum())
+    if not hits or not others:
+        return None
+    return float((rankdata(scores)[true].sum() - hits * (hits + 1) / 2) / (hits * others))
 
 
 def _ece(probabilities: "NDArray[np.float32]", right: "NDArray[np.bool_]") -> float:
