@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +14,25 @@ from experts.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Texts and their labels, row by row; `groups` are the texts themselves where rows have no group. `files` are the
-    name, SHA-256 and number of rows of each file read."""
+    """Texts and their labels, row by row; `groups` are the texts themselves where rows have no group, `weights` how many
+    rows a row counts as in a fit. `files` are the name, SHA-256 and number of rows of each file read."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...]
+    weights: tuple[float, ...]
     files: tuple[dict[str, Any], ...]
 
 
 def read(paths: Sequence[Path], *, text: str = "text", label: str = "label", group: str = "group") -> Labelled:
     """All rows of the files (`.jsonl`, also gzipped). `text`, `label` and `group` name the fields.
 
-    A `label` that begins with `=` is that label for every row. Blocks. Raises `InputError` with file and line.
+    A `label` that begins with `=` is that label for every row; a row without the field `weight` has 1. Blocks. Raises `InputError` with file and line.
     """
     texts: list[str] = []
     labels: list[str] = []
     groups: list[str] = []
+    weights: list[float] = []
     files: list[dict[str, Any]] = []
     for path in paths:
         before = len(texts)
@@ -41,13 +44,17 @@ def read(paths: Sequence[Path], *, text: str = "text", label: str = "label", gro
                     f"{path}:{number}: the field {wrong!r} must be a text",
                     remedy=f"It has {', '.join(map(repr, row))}; name others with --text and --label.",
                 )
+            weight = row.get("weight", 1)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+                raise InputError(f"{path}:{number}: the field 'weight' must be a number above 0, not {weight!r}")
             texts.append(row[text])
             labels.append(said)
             groups.append(str(row.get(group) or row[text]))
+            weights.append(float(weight))
         files.append({"file": path.name, "sha256": _digest(path), "rows": len(texts) - before})
     if not texts:
         raise InputError("there is no labelled text to read", remedy='A line is {"text": "…", "label": "…"}.')
-    return Labelled(tuple(texts), tuple(labels), tuple(groups), tuple(files))
+    return Labelled(tuple(texts), tuple(labels), tuple(groups), tuple(weights), tuple(files))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -41,6 +41,7 @@ def train(
     lexical: Annotated[float, typer.Option(min=0, help="Weight of the words against the vector.")] = 1.0,
     strength: Annotated[float, typer.Option(min=1e-6, help="Inverse of the L2 penalty.")] = 10.0,
     balanced: Annotated[bool, typer.Option(help="Whether rare labels count as much as common ones.")] = True,
+    refit: Annotated[bool, typer.Option(help="Once measured, fit the head that is written on all rows.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
     ] = None,
@@ -53,7 +54,8 @@ def train(
 ) -> None:
     """Train a head, print its accuracy, calibration and confusion on rows kept apart, and write it.
 
-    Of ten texts eight are trained on, one sets the temperature, one tests. The same data make the same head.
+    Of ten texts eight are trained on, one sets the temperature, one tests. With --refit what is measured so is the head
+    of the eight, and what is written is fitted once more on all ten. The same data make the same head.
     """
     from orchestrator import labelled
     from router import head as heads
@@ -64,16 +66,21 @@ def train(
     parts = [training.part_of(one) for one in rows.groups]
     at = {part: [i for i, one in enumerate(parts) if one == part] for part in ("train", "calibrate", "test")}
     path = Path(out_file if out_file.endswith(".json") else f"heads/{out_file}.json")
-    made = training.fit(
-        path.stem,
-        [rows.texts[i] for i in at["train"]],
-        [rows.labels[i] for i in at["train"]],
-        vectors[at["train"]],
-        buckets=buckets,
-        lexical=lexical,
-        strength=strength,
-        balanced=balanced,
-    )
+
+    def fitted(chosen: list[int]) -> "Head":
+        return training.fit(
+            path.stem,
+            [rows.texts[i] for i in chosen],
+            [rows.labels[i] for i in chosen],
+            vectors[chosen],
+            buckets=buckets,
+            lexical=lexical,
+            strength=strength,
+            balanced=balanced,
+            weights=[rows.weights[i] for i in chosen],
+        )
+
+    made = fitted(at["train"])
     if lost := sorted(set(rows.labels) - set(made.labels)):
         raise InputError(f"too few rows of {', '.join(lost)}: none fell in the part that is trained on")
 
@@ -86,6 +93,9 @@ def train(
 
     made = replace(made, temperature=training.calibrated(*measured(made, "calibrate")), threshold=threshold)
     report = training.report(made.labels, *measured(made, "test"))
+    if refit:
+        whole = fitted(list(range(len(rows.texts))))
+        made = replace(made, matrix=whole.matrix, bias=whole.bias)
     few = f"tested on {report.rows} labelled texts; {ENOUGH} are needed" if report.rows < ENOUGH else experimental
     provenance = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
