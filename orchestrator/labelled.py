@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,14 @@ _SHAPE = 'A line is {"text": "…", "label": "…"}.'
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Texts and their labels, row by row; `groups` are the texts themselves where rows have no group, `places` the
-    file and line of each. `files` are the name, SHA-256 and number of rows of each file read."""
+    """Texts and their labels, row by row; `groups` are the texts themselves where rows have no group, `weights` how many
+    rows a row counts as in a fit, `places` the file and line of each. `files` are the name, SHA-256 and number of rows of
+    each file read."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...]
+    weights: tuple[float, ...]
     places: tuple[str, ...]
     files: tuple[dict[str, Any], ...]
 
@@ -37,12 +40,13 @@ class Labelled:
 def read(paths: Sequence[Path], *, text: str = "text", label: str = "label", group: str = "group") -> Labelled:
     """All rows of the files (`.jsonl`, also gzipped). `text`, `label` and `group` name the fields.
 
-    A `label` that begins with `=` is that label for every row; whole numbers and true or false are labels too. Blocks.
-    Raises `InputError` with file and line.
+    A `label` that begins with `=` is that label for every row; whole numbers and true or false are labels too; a row
+    without the field `weight` has 1. Blocks. Raises `InputError` with file and line.
     """
     texts: list[str] = []
     labels: list[str] = []
     groups: list[str] = []
+    weights: list[float] = []
     places: list[str] = []
     files: list[dict[str, Any]] = []
     for path in paths:
@@ -61,14 +65,18 @@ def read(paths: Sequence[Path], *, text: str = "text", label: str = "label", gro
                 raise InputError(
                     f"{place}: the field {label!r} must hold a label{_given(row, label)}", remedy=_named(row)
                 )
+            weight = row.get("weight", 1)
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+                raise InputError(f"{place}: the field 'weight' must be a number above 0, not {weight!r}")
             texts.append(row[text])
             labels.append(said)
             groups.append(str(row.get(group) or row[text]))
+            weights.append(float(weight))
             places.append(place)
         files.append({"file": path.name, "sha256": _digest(path), "rows": len(texts) - before})
     if not texts:
         raise InputError(f"{', '.join(map(str, paths))}: there is no labelled text", remedy=_SHAPE)
-    return Labelled(tuple(texts), tuple(labels), tuple(groups), tuple(places), tuple(files))
+    return Labelled(tuple(texts), tuple(labels), tuple(groups), tuple(weights), tuple(places), tuple(files))
 
 
 def check_learnable(rows: Labelled) -> None:

@@ -49,6 +49,7 @@ def train(
     lexical: Annotated[float, typer.Option(min=0, help="Weight of the words against the vector.")] = 1.0,
     strength: Annotated[float, typer.Option(min=1e-6, help="Inverse of the L2 penalty.")] = 10.0,
     balanced: Annotated[bool, typer.Option(help="Whether rare labels count as much as common ones.")] = True,
+    refit: Annotated[bool, typer.Option(help="Once measured, fit the head that is written on all rows.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
     ] = None,
@@ -64,7 +65,8 @@ def train(
 ) -> None:
     """Train a head, print its accuracy, calibration and confusion on rows kept apart, and write it.
 
-    Of ten texts eight are trained on, one sets the temperature, one tests. The same data make the same head.
+    Of ten texts eight are trained on, one sets the temperature, one tests. With --refit what is measured so is the head
+    of the eight, and what is written is fitted once more on all ten. The same data make the same head.
     """
     from dataclasses import replace
 
@@ -85,16 +87,21 @@ def train(
         )
     independent = _cases(cases, rows, text, label, group)
     vectors = _vectors(rows.texts, reference)
-    made = training.fit(
-        path.stem,
-        [rows.texts[i] for i in at["train"]],
-        [rows.labels[i] for i in at["train"]],
-        vectors[at["train"]],
-        buckets=buckets,
-        lexical=lexical,
-        strength=strength,
-        balanced=balanced,
-    )
+
+    def fitted(chosen: list[int]) -> "Head":
+        return training.fit(
+            path.stem,
+            [rows.texts[i] for i in chosen],
+            [rows.labels[i] for i in chosen],
+            vectors[chosen],
+            buckets=buckets,
+            lexical=lexical,
+            strength=strength,
+            balanced=balanced,
+            weights=[rows.weights[i] for i in chosen],
+        )
+
+    made = fitted(at["train"])
 
     def measured(head: "Head", part: str) -> "tuple[NDArray[np.float32], list[int]]":
         chosen = at[part]
@@ -106,6 +113,9 @@ def train(
     made = replace(made, temperature=temperature, threshold=threshold)
     made = heads.write(made, path)  # measured as it will be read: in 8 bits
     report = training.report(made.labels, *measured(made, "test"))
+    if refit:
+        whole = fitted(list(range(len(rows.texts))))
+        made = heads.write(replace(made, matrix=whole.matrix, bias=whole.bias), path)
     provenance: dict[str, Any] = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -181,7 +191,8 @@ def _cases(files: list[Path] | None, rows: "Labelled", text: str, label: str, gr
     if not fresh:
         raise InputError("--cases: all of them are among the texts of --data", remedy="Give texts not trained on.")
     texts, labels = tuple(found.texts[i] for i in fresh), tuple(found.labels[i] for i in fresh)
-    return labelled.Labelled(texts, labels, texts, tuple(found.places[i] for i in fresh), found.files)
+    weights = tuple(found.weights[i] for i in fresh)
+    return labelled.Labelled(texts, labels, texts, weights, tuple(found.places[i] for i in fresh), found.files)
 
 
 def _report(head: "Head", texts: Sequence[str], labels: Sequence[str], reference: bool = False) -> "Report":

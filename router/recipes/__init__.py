@@ -17,12 +17,14 @@ from experts.errors import InputError
 
 
 class Row(NamedTuple):
-    """A labelled text; `group` is what it was made of, "" for a text on its own; `source` says where it is from."""
+    """A labelled text; `group` is what it was made of, "" for a text on its own; `source` says where it is from;
+    a row of `weight` 2 counts as two rows when a head is fitted, not when one is measured."""
 
     text: str
     label: str
     group: str = ""
     source: str = "madrigal"
+    weight: float = 1.0
 
 
 def lines(shared: Path, name: str) -> Iterator[dict[str, Any]]:
