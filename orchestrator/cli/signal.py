@@ -44,10 +44,16 @@ def train(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
     ] = None,
+    alone: Annotated[
+        str | None, typer.Option(help="The label for which a guard reads suspect sentences alone.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Licences of the data, for whoever gets the head.")] = "",
     experimental: Annotated[
         str | None, typer.Option(help="Mark it experimental, and why: its answers are not vouched for.")
     ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Once measured, fit it again on all rows; the figures are those of the first fit.")
+    ] = False,
     reference: Annotated[bool, typer.Option(help="Embed with sentence-transformers itself.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -64,16 +70,20 @@ def train(
     parts = [training.part_of(one) for one in rows.groups]
     at = {part: [i for i, one in enumerate(parts) if one == part] for part in ("train", "calibrate", "test")}
     path = Path(out_file if out_file.endswith(".json") else f"heads/{out_file}.json")
-    made = training.fit(
-        path.stem,
-        [rows.texts[i] for i in at["train"]],
-        [rows.labels[i] for i in at["train"]],
-        vectors[at["train"]],
-        buckets=buckets,
-        lexical=lexical,
-        strength=strength,
-        balanced=balanced,
-    )
+
+    def fitted(chosen: list[int]) -> "Head":
+        return training.fit(
+            path.stem,
+            [rows.texts[i] for i in chosen],
+            [rows.labels[i] for i in chosen],
+            vectors[chosen],
+            buckets=buckets,
+            lexical=lexical,
+            strength=strength,
+            balanced=balanced,
+        )
+
+    made = fitted(at["train"])
     if lost := sorted(set(rows.labels) - set(made.labels)):
         raise InputError(f"too few rows of {', '.join(lost)}: none fell in the part that is trained on")
 
@@ -86,6 +96,12 @@ def train(
 
     made = replace(made, temperature=training.calibrated(*measured(made, "calibrate")), threshold=threshold)
     report = training.report(made.labels, *measured(made, "test"))
+    if alone is not None:
+        heads.check(made, [alone], "--alone")
+        made = replace(made, alone=alone)
+    if refit:
+        again = fitted(list(range(len(rows.texts))))
+        made = replace(made, matrix=again.matrix, bias=again.bias)
     few = f"tested on {report.rows} labelled texts; {ENOUGH} are needed" if report.rows < ENOUGH else experimental
     provenance = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
@@ -93,6 +109,7 @@ def train(
         "data": list(rows.files),
         "licence": licence,
         "rows": {part: len(chosen) for part, chosen in at.items()},
+        "refitted": refit,
         "held_out": {
             "accuracy": round(report.accuracy, 4),
             "interval": [round(report.low, 4), round(report.high, 4)],
@@ -149,23 +166,24 @@ def evaluate(
 
 
 def _guarded(head: "Head", texts: list[str], labels: list[str], negative: str, threshold: float | None) -> "Report":
-    """The report of a head as the signal jailbreak uses it: the worst window of a text, against the threshold."""
+    """The report of a head as the signal jailbreak uses it: the worst part of a text, against the threshold."""
     import numpy as np
 
     from router import head as heads
     from router import head_training as training
-    from router import minilm
+    from router import minilm, reading
 
     heads.check(head, [negative], "--negative")
     limit = threshold if threshold is not None else head.threshold if head.threshold is not None else 0.5
     model = minilm.load()
-    pieces = [model.split(one) for one in texts]
+    windows = [model.split(one) for one in texts]
+    pieces = [[*some, *reading.suspects(head, some, negative)] for some in windows]
     flat = _vectors([piece for some in pieces for piece in some])
     found, start = np.zeros((len(texts), 2), np.float32), 0
     for row, some in enumerate(pieces):
-        safe = training.all_probabilities(head, some, flat[start : start + len(some)])[:, head.labels.index(negative)]
+        shares = reading.worst_of(head, some, flat[start : start + len(some)], len(windows[row]), negative)
         start += len(some)
-        found[row, int(1 - safe.min() >= limit)] = 1
+        found[row, int(1 - shares[head.labels.index(negative)] >= limit)] = 1
     return training.report([negative, f"not {negative}"], found, [int(one != negative) for one in labels])
 
 
