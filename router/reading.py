@@ -22,9 +22,9 @@ ALL = 16
 
 WINDOWS_A_SUSPECT = 4
 """Of so many windows one more sentence is read alone, beside the first."""
-SUSPICION = 3.0
+SUSPICION = 2.5
 """Logits that the words of a sentence must add for the label against `safe`, to be read alone."""
-SENTENCE_MARGIN = 3.0
+SENTENCE_MARGIN = 2.5
 """Logits by which a sentence read alone must be surer than a window, to count as much."""
 
 _SENTENCE_WORDS = 40
