@@ -38,7 +38,8 @@ class Head:
     """A trained head. `matrix` is float32 [L, D + buckets], `bias` [L]; `made` tells how it was trained.
 
     `threshold` is the probability from which a head that guards says yes, where it has been calibrated to one;
-    `experimental` says why its answers are not vouched for, None where they are.
+    `experimental` says why its answers are not vouched for, None where they are. `alone` is the label for which a guard
+    reads suspect sentences of a text alone (`router.reading.suspects`), None for reading windows only.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Head:
     temperature: float = 1.0
     threshold: float | None = None
     experimental: str | None = None
+    alone: str | None = None
     made: Mapping[str, Any] | None = None
 
     def probabilities(self, vectors: "NDArray[np.float32]", text: str = "") -> "NDArray[np.float32]":
@@ -60,15 +62,20 @@ class Head:
 
         logits = vectors @ self.matrix[:, :DIMENSIONS].T + self.bias  # [W, L]
         if self.buckets:
-            places, values = hashed(text, self.buckets)
-            if places:
-                logits = logits + self.matrix[:, [DIMENSIONS + place for place in places]] @ np.array(
-                    values, np.float32
-                )
+            logits = logits + self.words(text)
         logits = logits / self.temperature
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares: NDArray[np.float32] = raised / raised.sum(axis=1, keepdims=True)
         return shares
+
+    def words(self, text: str) -> "NDArray[np.float32]":
+        """What a text's hashed words add to the logits, [L]: known without its vector. 0 for a head without them."""
+        import numpy as np
+
+        places, values = hashed(text, self.buckets) if self.buckets else ([], [])
+        columns = self.matrix[:, [DIMENSIONS + place for place in places]]
+        added: NDArray[np.float32] = columns @ np.array(values, np.float32)
+        return added
 
 
 def hashed(text: str, buckets: int) -> tuple[list[int], list[float]]:
@@ -148,6 +155,7 @@ def _read(path: Path, stamp: int) -> Head:
             temperature=float(told["temperature"]),
             threshold=told.get("threshold"),
             experimental=told.get("experimental"),
+            alone=told.get("alone"),
             made=told.get("made"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -172,6 +180,7 @@ def write(head: Head, path: Path) -> Head:
         "labels": list(head.labels),
         "experimental": head.experimental,
         "threshold": head.threshold,
+        "alone": head.alone,
         "temperature": round(head.temperature, 6),
         "buckets": head.buckets,
         "made": head.made,

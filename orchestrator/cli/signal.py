@@ -1,6 +1,5 @@
 """`madrigal signal`: train, measure and list the heads of learned signals."""
 
-import json
 import os
 import shlex
 import sys
@@ -52,6 +51,9 @@ def train(
     refit: Annotated[bool, typer.Option(help="Once measured, fit the head that is written on all rows.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
+    ] = None,
+    alone: Annotated[
+        str | None, typer.Option(help="The label for which a guard reads suspect sentences alone.")
     ] = None,
     licence: Annotated[str, typer.Option(help="Licences of the data, for whoever gets the head.")] = "",
     experimental: Annotated[
@@ -113,6 +115,9 @@ def train(
     made = replace(made, temperature=temperature, threshold=threshold)
     made = heads.write(made, path)  # measured as it will be read: in 8 bits
     report = training.report(made.labels, *measured(made, "test"))
+    if alone is not None:
+        heads.check(made, [alone], "--alone")
+        made = replace(made, alone=alone)
     if refit:
         whole = fitted(list(range(len(rows.texts))))
         made = heads.write(replace(made, matrix=whole.matrix, bias=whole.bias), path)
@@ -122,6 +127,7 @@ def train(
         "data": list(rows.files),
         "licence": licence,
         "rows": {part: len(chosen) for part, chosen in at.items()},
+        "refitted": refit,
         "held_out": kept(report),
     }
     judged, few = None, f"tested on {report.rows} labelled texts; {ENOUGH} are needed"
@@ -243,23 +249,24 @@ def evaluate(
 
 
 def _guarded(head: "Head", texts: list[str], labels: list[str], negative: str, threshold: float | None) -> "Report":
-    """The report of a head as the signal jailbreak uses it: the worst window of a text, against the threshold."""
+    """The report of a head as the signal jailbreak uses it: the worst part of a text, against the threshold."""
     import numpy as np
 
     from router import head as heads
     from router import head_training as training
-    from router import minilm
+    from router import minilm, reading
 
     heads.check(head, [negative], "--negative")
     limit = threshold if threshold is not None else head.threshold if head.threshold is not None else 0.5
     model = minilm.load()
-    pieces = [model.split(one) for one in texts]
+    windows = [model.split(one) for one in texts]
+    pieces = [[*some, *reading.suspects(head, some, negative)] for some in windows]
     flat = _vectors([piece for some in pieces for piece in some])
     found, start = np.zeros((len(texts), 2), np.float32), 0
     for row, some in enumerate(pieces):
-        safe = training.all_probabilities(head, some, flat[start : start + len(some)])[:, head.labels.index(negative)]
+        shares = reading.worst_of(head, some, flat[start : start + len(some)], len(windows[row]), negative)
         start += len(some)
-        found[row, int(1 - safe.min() >= limit)] = 1
+        found[row, int(1 - shares[head.labels.index(negative)] >= limit)] = 1
     return training.report([negative, f"not {negative}"], found, [int(one != negative) for one in labels])
 
 
@@ -298,6 +305,7 @@ def data_of(
 ) -> None:
     """Write the labelled texts that one of our heads is trained on."""
     from experts import registry
+    from router import recipes
 
     rows = registry.load("router.recipes", name).rows(shared)
     number = 0
@@ -305,7 +313,7 @@ def data_of(
         with out_file.open("w", encoding="utf-8") as file:
             for row in rows:
                 number += 1
-                file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
+                file.write(recipes.written(row))
     except OSError as error:
         raise InputError(f"{out_file} cannot be written: {error.strerror}") from None
     out().print(f"{number:,} labelled texts written to {out_file}", markup=False, soft_wrap=True)

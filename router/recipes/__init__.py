@@ -27,6 +27,12 @@ class Row(NamedTuple):
     weight: float = 1.0
 
 
+def written(row: Row) -> str:
+    """A row as a line of JSON, without what it leaves at its default weight."""
+    told = {name: value for name, value in row._asdict().items() if name != "weight" or value != 1}
+    return json.dumps(told, ensure_ascii=False) + "\n"
+
+
 def lines(shared: Path, name: str) -> Iterator[dict[str, Any]]:
     """The rows of a file of JSON lines, gzipped or not. Raises `InputError` where it cannot be read."""
     path = shared / name

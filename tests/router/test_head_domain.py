@@ -15,7 +15,7 @@ from router import head as heads
 from router import head_training as training
 from router import minilm
 from router.embed import DIMENSIONS
-from router.recipes import Row, domain
+from router.recipes import Row, domain, written
 from router.vectors import vectors
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -89,7 +89,7 @@ def test_the_rows_told_in_the_head_are_those_of_the_recipe(rows: list[Row]) -> N
     made = heads.find("domain").made
     assert made is not None
     (told,) = made["data"]
-    lines = "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows)
+    lines = "".join(map(written, rows))
     assert told["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
     assert told["rows"] == len(rows)
 

@@ -16,6 +16,7 @@ import pytest
 from experts import registry
 from router import head as heads
 from router import head_training as training
+from router import recipes
 from router.embed import Embedder
 from router.prompt import Prompt
 from router.recipes import _shapes
@@ -130,7 +131,7 @@ def test_the_training_data_can_be_made_again(name: str) -> None:
         pytest.skip(f"{SHARED} is not there")
     digest, number = hashlib.sha256(), 0
     for row in registry.load("router.recipes", name).rows(SHARED):
-        digest.update((json.dumps(row._asdict(), ensure_ascii=False) + "\n").encode())
+        digest.update(recipes.written(row).encode())
         number += 1
     made = heads.find(name).made
     assert made is not None
