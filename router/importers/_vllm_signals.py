@@ -18,7 +18,9 @@ COMPLEXITY = 0.9
 """Our difference of cosines for one of 1 there."""
 CONTRAST = 0.1
 """Difference of cosines from which a pattern of attacks counts, where a rule names none: its default."""
-DOMAIN = 0.5
+DOMAIN = 0.7
+"""Our confidence in a domain, which is calibrated, for one of 1 there: classifiers that are not tend to be too sure."""
+DOMAIN_THRESHOLD = 0.5
 """Confidence below which it knows no domain, where its configuration does not say: its default."""
 _MODALITIES = {"AR": ("text",), "DIFFUSION": ("image", "audio", "video"), "BOTH": ("image", "audio", "video")}
 _FEEDBACK = {
@@ -155,7 +157,7 @@ class Signals:
 
     def _domain(self, row: Row, place: str) -> None:
         module = (self.knowledge.modules.get("classifier") or {}).get("domain") or {}
-        least = float(module.get("threshold") or DOMAIN)
+        least = round(float(module.get("threshold") or DOMAIN_THRESHOLD) * DOMAIN, 3)
         name = self.once("domain", {"type": "domain", "min_confidence": least, "scope": "last"})
         labels = tuple(row.get("mmlu_categories") or (row["name"],))
         known = tuple(label for label in labels if label in DOMAINS)

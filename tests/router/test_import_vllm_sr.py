@@ -161,12 +161,12 @@ decisions:
   - {name: a, rules: {type: domain, name: law}, modelRefs: [{model: small}]}
   - {name: b, rules: {type: domain, name: other}, modelRefs: [{model: small}]}
 """
-    assert made(section).policy["signals"]["domain (label)"]["min_confidence"] == 0.5
+    assert made(section).policy["signals"]["domain (label)"]["min_confidence"] == 0.35
     assert decided(section)["a"] == '`domain (label)` == "law"'
     assert decided(section)["b"] == '`domain (label)` == "other" or not `domain (label)`'
     modules = {"model_catalog": {"modules": {"classifier": {"domain": {"threshold": 0.7}}}}}
     given = made(section, **{"global": modules}).policy["signals"]
-    assert given["domain (label)"]["min_confidence"] == 0.7
+    assert given["domain (label)"]["min_confidence"] == 0.49
 
 
 @pytest.mark.parametrize(
