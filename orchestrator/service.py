@@ -243,9 +243,12 @@ class Service:
             latency=self.figures.latency,
             reward=self.figures.reward,
         )
+        policies = compiled(config, catalog, tools)
+        for name, why in sorted({pair for policy in policies.values() for pair in policy.experimental.items()}):
+            log.warning("the signal %r is experimental: %s", name, why)
         return State(
             config=config,
-            policies=compiled(config, catalog, tools),
+            policies=policies,
             catalog=catalog,
             policy_hash=config.policy_hash,
             created=int(time.time()),

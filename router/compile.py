@@ -49,7 +49,9 @@ def signals(specs: Iterable[SignalSpec], tools: Tools, load: Load) -> dict[str, 
             reads = [parse(rule, known, key=f"{key}.{place}") for place, rule in file.reads(spec.params)]
             parts[spec.name] = frozenset().union(*map(names, reads))
         evaluate = _build(partial(file.build, spec.params, tools), key)
-        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST, spec.on_error)
+        head = file.head(spec.params, tools) if hasattr(file, "head") else None
+        experimental = head.experimental if head is not None else None
+        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST, spec.on_error, experimental)
     _acyclic(parts)
     return sources
 

@@ -31,7 +31,8 @@ from router.tools import Tools
 
 __all__ = ["Card", "Policy", "Route", "Tools", "card_of", "compile_policy"]
 
-_GREETING = Prompt(tuple(Message(role, "hello") for role in ("user", "assistant", "user")))
+_GREETING = Prompt(tuple(Message(role, "hello") for role in ("system", "user", "assistant", "user")))
+"""A prompt that has a text in every scope."""
 
 SINGLE = Choice(type="single", params=Frozen())
 """The strategy for a model that the client named itself, unless another is given: one call."""
@@ -94,6 +95,11 @@ class Policy:
         return any(s.cost == "neural" for s in self._sources.values()) or any(
             chooser.neural for chooser in self._choosers.values()
         )
+
+    @property
+    def experimental(self) -> Mapping[str, str]:
+        """Signals whose answers are not vouched for, and why."""
+        return {name: s.experimental for name, s in self._sources.items() if s.experimental is not None}
 
     async def warm(self) -> None:
         """Compute every neural signal once, so that what it compares with is embedded before the first request.

@@ -5,6 +5,7 @@ from pydantic import ConfigDict, Field
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt, Scope
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -31,21 +32,26 @@ class Params(Frozen):
     scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
 
 
+def head(params: Params, tools: Tools) -> Head:
+    """The head that these parameters ask."""
+    return heads.find(params.head, tools.folder)
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's label is the likeliest one, None where not known; its confidence is the head's probability, over the
     windows of a long text the mean, or with `safe` the worst. Raises `ConfigError` where the head cannot be used."""
     embedder, scope, least, safe = reading.embedder_of(tools), params.scope, params.min_confidence, params.safe
-    head = heads.find(params.head, tools.folder)
-    heads.check(head, params.labels, "in")
+    asked = head(params, tools)
+    heads.check(asked, params.labels, "in")
     if safe is not None:
-        heads.check(head, [safe], "safe")
+        heads.check(asked, [safe], "safe")
     wanted = frozenset(params.labels)
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)
         if not text.strip():
             return Signal(False, confidence=0.0)
-        found = reading.shares(embedder, head, text) if safe is None else reading.worst(embedder, head, text, safe)
+        found = reading.shares(embedder, asked, text) if safe is None else reading.worst(embedder, asked, text, safe)
         label, confidence = reading.best(await found)
         if confidence < least:
             return Signal(False, confidence=confidence)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt, Scope
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -45,6 +46,11 @@ class Params(Frozen):
         return self
 
 
+def head(params: Params, tools: Tools) -> Head | None:
+    """The head that these parameters ask: none where they give examples."""
+    return None if params.hard else heads.find("complexity")
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's label is hard, medium or easy. Its value is the probability of hard, 0..1; with exemplars the best
     cosine with a hard one minus the best with an easy one, -2..2. Its confidence is that of the label."""
@@ -59,10 +65,11 @@ def build(params: Params, tools: Tools) -> EvaluateLater:
             return float(found[:number].max() - found[number:].max()), limit, -limit
     else:
         limit = 0.6 if params.threshold is None else params.threshold
-        head = heads.find("complexity")
+        asked = heads.find("complexity")
+        heads.check(asked, ["hard"], "complexity")
 
         async def value_of(text: str) -> tuple[float, float, float]:
-            return (await reading.shares(embedder, head, text))["hard"], limit, 1 - limit
+            return (await reading.shares(embedder, asked, text))["hard"], limit, 1 - limit
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)

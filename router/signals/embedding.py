@@ -12,15 +12,22 @@ from router.tools import Tools
 
 COST = "neural"
 NEEDS = frozenset({"embedding"})
-EXAMPLE = {"candidates": ["How do I reset my password?", "I cannot log in"]}
+EXAMPLE: dict[str, object] = {"candidates": ["How do I reset my password?", "I cannot log in"]}
 
 
 class Params(Frozen):
     """It matches if the text is at least `threshold` alike to the candidates."""
 
     candidates: tuple[str, ...] = Field(min_length=1, description="texts in whose meaning the request is compared")
+    against: tuple[str, ...] = Field(
+        (), description="texts of the opposite: the cosine with the nearest of them is taken off each candidate's"
+    )
     threshold: float = Field(
-        0.5, ge=-1, le=1, description="cosine from which it matches; unrelated texts have about 0.1, paraphrases 0.7"
+        0.5,
+        ge=-1,
+        le=1,
+        description="cosine from which it matches; unrelated texts have about 0.1, paraphrases 0.7; with `against` the "
+        "difference, where 0.1 is much",
     )
     over: Literal["max", "mean", "any"] = Field(
         "max", description="what is compared with the threshold: the best candidate's cosine, the mean, or each (any)"
@@ -29,16 +36,18 @@ class Params(Frozen):
 
 
 def build(params: Params, tools: Tools) -> EvaluateLater:
-    """The signal's value is the cosine that was compared (the best one for `any`), its count the candidates that reach
-    the threshold, its confidence the value, at least 0."""
-    embedder, scope = reading.embedder_of(tools), params.scope
-    vectors = reading.exemplars(embedder, params.candidates)
+    """The signal's value is the cosine that was compared (the best one for `any`; with `against` the difference), its
+    count the candidates that reach the threshold, its confidence the value, at least 0."""
+    embedder, scope, number = reading.embedder_of(tools), params.scope, len(params.candidates)
+    vectors = reading.exemplars(embedder, [*params.candidates, *params.against])
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)
         if not text.strip():
             return Signal(False, value=0.0, confidence=0.0, count=0)
         found = await reading.similarities(embedder, text, vectors)
+        if params.against:
+            found = found[:number] - found[number:].max()
         reached = int((found >= params.threshold).sum())
         value = float(found.mean() if params.over == "mean" else found.max())
         matched = value >= params.threshold if params.over == "mean" else reached > 0

@@ -5,6 +5,7 @@ from pydantic import Field
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt, Scope
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -23,17 +24,22 @@ class Params(Frozen):
     scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
 
 
+def head(params: Params, tools: Tools) -> Head:
+    """The head that these parameters ask."""
+    return heads.find("fact_check")
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's value and confidence are the probability that facts are needed."""
     embedder, scope = reading.embedder_of(tools), params.scope
-    head = heads.find("fact_check")
-    heads.check(head, [NEEDED], "fact_check")
+    asked = head(params, tools)
+    heads.check(asked, [NEEDED], "fact_check")
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)
         if not text.strip():
             return Signal(False, value=0.0, confidence=0.0)
-        value = (await reading.shares(embedder, head, text))[NEEDED]
+        value = (await reading.shares(embedder, asked, text))[NEEDED]
         return Signal(value >= params.threshold, value=round(value, 4), confidence=value)
 
     return evaluate

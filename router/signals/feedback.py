@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -32,18 +33,23 @@ class Params(Frozen):
     threshold: float = Field(0.5, ge=0, le=1, description="probability of a kind from which it counts")
 
 
+def head(params: Params, tools: Tools) -> Head:
+    """The head that these parameters ask."""
+    return heads.find("feedback")
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's label is the kind of feedback, None for none; its confidence is the head's probability."""
     embedder = reading.embedder_of(tools)
-    head = heads.find("feedback")
-    heads.check(head, [NONE, *params.kinds], "in")
+    asked = head(params, tools)
+    heads.check(asked, [NONE, *params.kinds], "in")
     wanted = frozenset(params.kinds)
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.last_text
         if not text.strip() or not _answered(prompt):
             return Signal(False)
-        label, confidence = reading.best(await reading.shares(embedder, head, text))
+        label, confidence = reading.best(await reading.shares(embedder, asked, text))
         if label == NONE or confidence < params.threshold:
             return Signal(False, confidence=confidence)
         return Signal(not wanted or label in wanted, value=label, label=label, confidence=confidence)

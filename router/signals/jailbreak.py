@@ -11,6 +11,7 @@ from pydantic import Field
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt, Scope
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -43,19 +44,24 @@ class Params(Frozen):
     scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
 
 
+def head(params: Params, tools: Tools) -> Head:
+    """The head that these parameters ask."""
+    return heads.find("jailbreak")
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's value and confidence are the probability of an attack (of `kinds`), its label the likelier kind."""
     embedder, scope, kinds = reading.embedder_of(tools), params.scope, params.kinds
-    head = heads.find("jailbreak")
-    heads.check(head, [SAFE, *kinds], "kinds")
-    threshold = params.threshold if params.threshold is not None else head.threshold
+    asked = head(params, tools)
+    heads.check(asked, [SAFE, *kinds], "kinds")
+    threshold = params.threshold if params.threshold is not None else asked.threshold
     limit = 0.5 if threshold is None else threshold
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)
         if not text.strip():
             return Signal(False, value=0.0, confidence=0.0)
-        found = await reading.worst(embedder, head, text, SAFE, most=params.max_windows)
+        found = await reading.worst(embedder, asked, text, SAFE, most=params.max_windows)
         risk = min(1.0, sum(found[kind] for kind in kinds))
         matched = risk >= limit
         label: str | None = max(kinds, key=lambda kind: found[kind]) if matched else None

@@ -5,6 +5,7 @@ The file is JSON, `{"labels": {name: {"exemplars": [text, …]}}}`, as vLLM Sema
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -31,13 +32,16 @@ class Params(Frozen):
     nearest: int = Field(
         3, ge=1, le=50, description="a label's cosine is the mean over so many of its nearest examples"
     )
+    match: Literal["best", "any"] = Field(
+        "best", description="what must be one of `in`: the nearest label, or any label that is near enough"
+    )
     threshold: float = Field(0.3, ge=-1, le=1, description="cosine below which no label fits")
     scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
 
 
 def build(params: Params, tools: Tools) -> EvaluateLater:
-    """The signal's label is the nearest one, None where none is near enough; value and confidence are its cosine (the
-    confidence at least 0). Raises `ConfigError` where the file cannot be used or `in` has other labels."""
+    """The signal's label is the nearest one (with `match: any` the nearest of `in`), None where it is not near enough;
+    value and confidence are its cosine (the confidence at least 0). Raises `ConfigError` where the file cannot be used or `in` has other labels."""
     import numpy as np
 
     examples = {**_read(params.file, tools.folder), **params.labels}
@@ -49,8 +53,12 @@ def build(params: Params, tools: Tools) -> EvaluateLater:
     told = [(label, text) for label, texts in examples.items() for text in texts]
     vectors = reading.exemplars(embedder, [text for _, text in told])
     places = {
-        label: [at for at, (name, _) in enumerate(told) if name == label] for label in examples if examples[label]
+        label: [at for at, (name, _) in enumerate(told) if name == label]
+        for label in examples
+        if examples[label] and (params.match == "best" or not wanted or label in wanted)
     }
+    if not places:
+        raise ConfigError(f"in: the labels {', '.join(params.among)} have no examples", remedy="Add some to the file.")
 
     async def evaluate(prompt: Prompt) -> Signal:
         text = prompt.text(scope)

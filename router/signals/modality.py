@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from experts.spec import Frozen
 from router import head as heads
 from router import reading
+from router.head import Head
 from router.prompt import Prompt, Scope
 from router.signals import EvaluateLater, Signal
 from router.tools import Tools
@@ -28,12 +29,17 @@ class Params(Frozen):
     scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
 
 
+def head(params: Params, tools: Tools) -> Head:
+    """The head that these parameters ask."""
+    return heads.find("modality")
+
+
 def build(params: Params, tools: Tools) -> EvaluateLater:
     """The signal's label is the kind of answer, its confidence the head's probability; a request that asks for audio by
     its own parameter (`modalities`) has it with certainty."""
     embedder, scope = reading.embedder_of(tools), params.scope
-    head = heads.find("modality")
-    heads.check(head, params.kinds, "in")
+    asked = head(params, tools)
+    heads.check(asked, params.kinds, "in")
 
     async def evaluate(prompt: Prompt) -> Signal:
         if prompt.needs.get("audio") in ("audio", "modalities"):
@@ -41,7 +47,7 @@ def build(params: Params, tools: Tools) -> EvaluateLater:
         text = prompt.text(scope)
         if not text.strip():
             return Signal("text" in params.kinds, value="text", label="text")
-        found = await reading.shares(embedder, head, text)
+        found = await reading.shares(embedder, asked, text)
         label, confidence = reading.best(found)
         if label != "text" and confidence < params.threshold:
             label, confidence = "text", found["text"]

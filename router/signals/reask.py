@@ -1,6 +1,6 @@
 """Whether the user asks the same again: likeness of the last turn to the user's earlier ones. Knows no answers."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from experts.spec import Frozen
 from router import reading
@@ -19,6 +19,12 @@ class Params(Frozen):
     threshold: float = Field(0.75, ge=-1, le=1, description="cosine from which two turns ask the same")
     turns: int = Field(3, ge=1, le=20, description="earlier user turns that are compared")
     min_count: int = Field(1, ge=1, le=20, description="how many of them must be alike")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Params":
+        if self.min_count > self.turns:
+            raise ValueError(f"min_count is at most turns, {self.turns}; {self.min_count} was given")
+        return self
 
 
 def build(params: Params, tools: Tools) -> EvaluateLater:
