@@ -1,14 +1,16 @@
 """Fact-check: questions whose answer is a fact of the world (also MMLU's subjects of knowledge), against invention,
-rewriting, arithmetic, code, advice on one's own life and talk."""
+rewriting, arithmetic, code, advice on one's own life, talk and what is said of the conversation itself."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from router.recipes import Row, lines, phrases, question
+from router.recipes import Row, feedback, lines, phrases, question
 from router.recipes._shapes import rows as shaped
 
 FACTS, NONE = "facts", "no facts"
+_OF_THE_ANSWER = ("satisfied", "need clarification", "want different")
+"""What users say of an answer; "that is wrong" stays out, as it may well want a fact looked up."""
 _SHARE = 5
 """One in so many of the recorded questions: the written phrases are to be heard beside them."""
 
@@ -19,6 +21,9 @@ def rows(shared: Path) -> Iterator[Row]:
     slots = {name: written[name] for name in ("person", "place", "thing", "event", "topic", "object", "sentence")}
     for label in (FACTS, NONE):
         yield from shaped(written[label], label, slots, most=16)
+    for row in feedback.rows(shared):
+        if row.label in _OF_THE_ANSWER:
+            yield row._replace(label=NONE)
     subjects = {subject: label for label in (FACTS, NONE) for subject in written["mmlu"][label]}
     for row in lines(shared, "routing/routellm_mmlu.jsonl.gz"):
         if row["group"] in subjects and _chosen(row["prompt"]):
