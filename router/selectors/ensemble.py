@@ -26,7 +26,7 @@ COST = "neural"
 NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
-MEMBERS = ("forest", "kernel", "words", "knn")
+MEMBERS = ("forest", "kernel", "words", "letters", "knn")
 _FOLDS = 4
 _ENOUGH = 3000
 """Prompts from which on one fold held out says enough about the weights."""
