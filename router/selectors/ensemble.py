@@ -86,6 +86,7 @@ def predictor(learned: Learned) -> Predict:
     mean = learned.arrays["mean"]
 
     def predict(asked: Asked) -> "Floats":
+        asked = asked.read()
         made: Floats = mean + sum(weight * (each(asked) - mean) for weight, each in members)
         return made
 
