@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,15 +164,27 @@ def _read(path: Path, stamp: int) -> Head:
         raise ConfigError(f"this is no head: {type(error).__name__}: {error}", file=str(path)) from error
 
 
-def write(head: Head, path: Path) -> Head:
-    """Write a head, and return it as it will be read: its weights are rounded to 8 bits a row's scale.
-
-    Raises `InputError` where the file cannot be written.
-    """
+def _rounded(head: Head) -> "tuple[NDArray[np.int8], list[float]]":
+    """The matrix as a file holds it: rows of 8 bits, and the scale of each."""
     import numpy as np
 
     scales = np.maximum(np.abs(head.matrix).max(axis=1), 1e-12) / 127  # [L]
-    rows = np.round(head.matrix / scales[:, None]).astype(np.int8)
+    return np.round(head.matrix / scales[:, None]).astype(np.int8), [float(f"{value:.7g}") for value in scales]
+
+
+def as_read(head: Head) -> Head:
+    """A head as it is once written and read again: what is measured is what will answer."""
+    import numpy as np
+
+    rows, scales = _rounded(head)
+    bias = np.array([round(float(value), 6) for value in head.bias], np.float32)
+    matrix = rows.astype(np.float32) * np.array(scales, np.float32)[:, None]
+    return replace(head, matrix=matrix, bias=bias, temperature=round(head.temperature, 6))
+
+
+def write(head: Head, path: Path) -> None:
+    """Write a head; what is read again is `as_read`. Raises `InputError` where the file cannot be written."""
+    rows, scales = _rounded(head)
     told = {
         "format": FORMAT,
         "name": head.name,
@@ -185,7 +197,7 @@ def write(head: Head, path: Path) -> Head:
         "buckets": head.buckets,
         "made": head.made,
         "bias": [round(float(value), 6) for value in head.bias],
-        "scales": [float(f"{value:.7g}") for value in scales],
+        "scales": scales,
         "matrix": base64.b64encode(rows.tobytes()).decode(),
     }
     try:
@@ -193,7 +205,6 @@ def write(head: Head, path: Path) -> Head:
         path.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    return read(path)
 
 
 def check(head: Head, labels: Sequence[str], what: str) -> None:

@@ -113,14 +113,14 @@ def train(
     enough = len(at["calibrate"]) >= CALIBRATING
     temperature = training.calibrated(*measured(made, "calibrate")) if enough else 1.0
     made = replace(made, temperature=temperature, threshold=threshold)
-    made = heads.write(made, path)  # measured as it will be read: in 8 bits
+    made = heads.as_read(made)
     report = training.report(made.labels, *measured(made, "test"))
     if alone is not None:
         heads.check(made, [alone], "--alone")
         made = replace(made, alone=alone)
     if refit:
         whole = fitted(list(range(len(rows.texts))))
-        made = heads.write(replace(made, matrix=whole.matrix, bias=whole.bias), path)
+        made = heads.as_read(replace(made, matrix=whole.matrix, bias=whole.bias))
     provenance: dict[str, Any] = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
         "date": datetime.now(UTC).date().isoformat(),

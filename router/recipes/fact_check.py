@@ -21,9 +21,9 @@ def rows(shared: Path) -> Iterator[Row]:
     slots = {name: written[name] for name in ("person", "place", "thing", "event", "topic", "object", "sentence")}
     for label in (FACTS, NONE):
         yield from shaped(written[label], label, slots, most=16)
-    for row in feedback.rows(shared):
-        if row.label in _OF_THE_ANSWER:
-            yield row._replace(label=NONE)
+    for said in feedback.rows(shared):
+        if said.label in _OF_THE_ANSWER:
+            yield said._replace(label=NONE)
     subjects = {subject: label for label in (FACTS, NONE) for subject in written["mmlu"][label]}
     for row in lines(shared, "routing/routellm_mmlu.jsonl.gz"):
         if row["group"] in subjects and _chosen(row["prompt"]):

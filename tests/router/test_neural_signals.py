@@ -303,10 +303,15 @@ class TestKb:
 def tickets(model: minilm.MiniLM, tmp_path: Path) -> Head:
     """A head of one's own, in heads/tickets.json: two labels, each the direction of one text."""
     matrix = model.encode(["The printer shows an error", "My invoice is wrong"]).vectors * 20
-    return heads.write(
-        Head("tickets", ("broken", "billing"), matrix, np.zeros(2, np.float32), experimental="made for a test"),
-        tmp_path / "heads/tickets.json",
-    )
+    made = Head("tickets", ("broken", "billing"), matrix, np.zeros(2, np.float32), experimental="made for a test")
+    heads.write(made, tmp_path / "heads/tickets.json")
+    return heads.as_read(made)
+
+
+def test_a_head_is_read_as_it_was_measured(tickets: Head, tmp_path: Path) -> None:
+    again = heads.read(tmp_path / "heads/tickets.json")
+    assert np.array_equal(again.matrix, tickets.matrix) and np.array_equal(again.bias, tickets.bias)
+    assert (again.labels, again.temperature, again.experimental) == (("broken", "billing"), 1.0, "made for a test")
 
 
 class TestClassifier:
