@@ -114,9 +114,12 @@ def _best(error: ValidationError) -> Any:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """`messages[0].content` of a location; the names of union members, which are ours, are left out."""
+    """`messages[0].content` of a location; the names of union members, which are ours, are left out, as is the tag of
+    one where the field it is about is called the same (`response_format.json_schema`)."""
     path = ""
-    for part in loc:
+    for before, part in zip(("", *loc), loc, strict=False):
+        if part == before and isinstance(part, str):
+            continue
         if isinstance(part, int):
             path += f"[{part}]"
         elif part.replace("_", "").isalnum() and part.islower() and part not in ("str", "int", "float", "bool"):

@@ -69,7 +69,7 @@ class Client:
         answered with. Cancelling closes the connections, which stops the engine.
         """
         if len(bodies) == 1:
-            return await self._open_one(endpoint, call, bodies[0], ask_usage, int(bodies[0].get("n") or 1), headers)
+            return await self._open_one(endpoint, call, bodies[0], ask_usage, _choices(bodies[0]), headers)
         tasks = [asyncio.ensure_future(self._open_one(endpoint, call, body, False, 1, headers)) for body in bodies]
         try:
             answers = await asyncio.gather(*tasks)
@@ -114,15 +114,18 @@ class Client:
         try:
             async with asyncio.timeout(limit):
                 response = await self._open_session().post(
-                    self._url(endpoint.url, call.path), data=data, headers=_headers(endpoint, headers)
+                    self._url(endpoint.url, call.path),
+                    data=data,
+                    headers=_headers(endpoint, headers),
+                    allow_redirects=False,  # a prompt goes to the host that the policy names and to no other
                 )
                 if response.status != 200:
                     raise refused(endpoint, response, await response.content.read(_MAX_ERROR))
                 if not stream:
-                    return _Whole(endpoint, call, await response.read(), started)
+                    return _Whole(endpoint, call, await response.read(), started, choices)
                 answer = _Streamed(endpoint, call, response, started, ask_usage, choices)
                 await answer.begin()
-                return answer if call.stream else await _collected(endpoint, call, answer, started)
+                return answer if call.stream else await _collected(endpoint, call, answer, started, choices)
         except BaseException as error:
             if response is not None:
                 response.close()
@@ -145,21 +148,34 @@ class Client:
 
 
 class _Whole:
-    """An answer that came as one JSON body. The body goes on as it came, unless something it must hold is missing."""
+    """An answer that came as one JSON body. The body goes on as it came, unless its usage is missing.
 
-    def __init__(self, endpoint: Endpoint, call: Call, body: bytes, started: float) -> None:
+    Raises `EngineFaultError` where fewer than `expected` choices came to an end: as of a stream, no finish reason is
+    invented, and an `n` that the engine passed over is not taken for an answer.
+    """
+
+    def __init__(self, endpoint: Endpoint, call: Call, body: bytes, started: float, expected: int) -> None:
         self.expert = endpoint.expert
         self.first_token_s: float | None = time.perf_counter() - started
         try:
             wire = orjson.loads(body)
-            choices = wire["choices"]
-            self.finish: dict[int, str] = {c.get("index") or 0: c["finish_reason"] for c in choices}
+            self.finish: dict[int, str] = {
+                choice.get("index", at): choice["finish_reason"]
+                for at, choice in enumerate(wire["choices"])
+                if choice["finish_reason"]
+            }
         except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError) as wrong:
             raise EngineFaultError(
                 f"expert {endpoint.expert!r} answered with something that is no {call.path} answer ({wrong!r})",
                 status=502,
                 expert=endpoint.expert,
             ) from wrong
+        if len(self.finish) < expected:
+            raise EngineFaultError(
+                f"expert {endpoint.expert!r} gave {len(self.finish)} whole choices where {expected} were asked for",
+                status=502,
+                expert=endpoint.expert,
+            )
         self.model = str(wire.get("model") or endpoint.model)
         if wire.get("usage"):
             self.usage: Usage = usage_of(wire["usage"])
@@ -276,15 +292,22 @@ class _Streamed:
                 self._response.close()
 
 
-async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started: float) -> _Whole:
+async def _collected(endpoint: Endpoint, call: Call, answer: _Streamed, started: float, choices: int) -> _Whole:
     """A stream read to its end, as the one body that the client asked for."""
     assembly = Assembly(chat=call.path == "chat/completions")
     async for block in answer:
         assembly.add(block)
     await answer.aclose()
-    whole = _Whole(endpoint, call, orjson.dumps(assembly.wire(answer.usage)), started)
+    whole = _Whole(endpoint, call, orjson.dumps(assembly.wire(answer.usage)), started, choices)
     whole.usage, whole.first_token_s = answer.usage, answer.first_token_s
     return whole
+
+
+def _choices(body: Mapping[str, Any]) -> int:
+    """How many choices a body asks for: `n` for each prompt, of which completions may hold several."""
+    prompt = body.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return int(body.get("n") or 1) * prompts
 
 
 def _headers(endpoint: Endpoint, more: Mapping[str, str] | None) -> dict[str, str]:

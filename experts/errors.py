@@ -46,7 +46,10 @@ class MadrigalError(Exception):
             self.code = code
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}" if self.remedy else self.message
+        if not self.remedy:
+            return self.message
+        stop = "" if self.message.endswith((".", "!", "?")) else "."
+        return f"{self.message}{stop} {self.remedy}"
 
 
 class InputError(MadrigalError):

@@ -297,19 +297,28 @@ async def _hugging_face(source: str, rest: str, cache: Path, report: Report) -> 
     parts = _HF.fullmatch(rest)
     if parts is None:
         raise SourceError(f"a Hugging Face source must look like hf:OWNER/REPO[/FILE][@REVISION], not {source!r}")
+    wanted = (parts["repo"], parts["file"], parts["revision"], cache / "hf")
+    if (path := await asyncio.to_thread(_from_hub_cache, *wanted)) is not None:
+        return path
     report(Progress(source, "download"))
-    return await asyncio.to_thread(_from_hub, source, parts["repo"], parts["file"], parts["revision"], cache / "hf")
+    return await asyncio.to_thread(_from_hub, source, *wanted)
 
 
 def _from_hub_cache(repo: str, file: str | None, revision: str | None, cache: Path) -> Path | None:
     import huggingface_hub as hub
 
     try:
-        if file is not None:
+        file = _whole(cache, repo, revision).read_text(encoding="utf-8") if file is None else file
+        if file:
             return Path(hub.hf_hub_download(repo, file, revision=revision, cache_dir=cache, local_files_only=True))
         return Path(hub.snapshot_download(repo, revision=revision, cache_dir=cache, local_files_only=True))
     except (OSError, ValueError):  # of which LocalEntryNotFoundError is both
         return None
+
+
+def _whole(cache: Path, repo: str, revision: str | None) -> Path:
+    """A note, there once all of a repository is: the name of its one GGUF file, or nothing where it is a folder."""
+    return cache / "whole" / hashlib.sha256(f"{repo}@{revision or ''}".encode()).hexdigest()[:16]
 
 
 def _from_hub(source: str, repo: str, file: str | None, revision: str | None, cache: Path) -> Path:
@@ -321,9 +330,15 @@ def _from_hub(source: str, repo: str, file: str | None, revision: str | None, ca
             models = [name for name in hub.list_repo_files(repo, revision=revision) if name.endswith(".gguf")]
             if len(models) > 1:
                 raise SourceError(f"{source} holds {len(models)} GGUF files; name one: {', '.join(models[:8])}")
-            if not models:
-                return Path(hub.snapshot_download(repo, revision=revision, cache_dir=cache))
-            file = models[0]
+            path = (
+                hub.hf_hub_download(repo, models[0], revision=revision, cache_dir=cache)
+                if models
+                else hub.snapshot_download(repo, revision=revision, cache_dir=cache)
+            )
+            note = _whole(cache, repo, revision)
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(models[0] if models else "", encoding="utf-8")
+            return Path(path)
         return Path(hub.hf_hub_download(repo, file, revision=revision, cache_dir=cache))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError, httpx.TransportError) as error:
         raise SourceError(

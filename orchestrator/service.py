@@ -16,11 +16,12 @@ from experts.catalog import Catalog
 from experts.client import Client
 from experts.errors import LimitError, MadrigalError
 from experts.pool import ExpertStatus, Pool
+from experts.registry import load as load_file
 from experts.sources import default_cache
 from orchestrator.caller import Key
 from orchestrator.chain import chains
 from orchestrator.config import Config
-from orchestrator.engine import Parts, State
+from orchestrator.engine import STRATEGIES, Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
 from orchestrator.plugins import Kit
@@ -65,9 +66,11 @@ class Service:
         self._client = client
         self._in_flight = 0
         self._by_state: dict[int, int] = {}
+        self._retiring: dict[int, State] = {}  # replaced, and perhaps still lived by
         self._idle = asyncio.Event()
         self._draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._warming: asyncio.Task[None] | None = None
         self.parts = Parts(
             pool=pool,
             client=client,
@@ -107,19 +110,24 @@ class Service:
         )
         keys.start()
         recorder.start()
+        service._warming = asyncio.ensure_future(service._warm(service.state))
+        service._warming.add_done_callback(_told)
         await pool.start()
         service._spawn(service.figures.keep_fresh(store))
         if load is not None:
-            service.watcher = ConfigWatcher(Path(config.file), service.reload, on_error=_tell, load=load)
+            service.watcher = ConfigWatcher(
+                Path(config.file), service.reload, on_error=_tell, load=load, serving=config
+            )
             service._spawn(service.watcher.run())
         return service
 
     async def close(self) -> None:
         """Stop the engines, write what is still to be recorded, close the store. In-flight requests should be over."""
         self._draining = True
-        for task in self._tasks:
+        running = [*self._tasks, *([self._warming] if self._warming is not None else [])]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await self.embedder.close()
         await self.pool.stop()
         await self._client.aclose()
@@ -130,35 +138,53 @@ class Service:
     async def reload(self, config: Config) -> None:
         """Serve by `config` from now on; requests in flight end by the one they began with. Raises `ConfigError` and
         changes nothing where the new one cannot be used."""
-        catalog = Catalog.of(config.experts.values())
-        old = self.state
-        new = self._state(config, catalog)
+        new = self._state(config, Catalog.of(config.experts.values()))
+        await self._warm(new)
         self.keys.configure(config.server.keys)
-        both = {
-            **{e.spec.name: e.spec for e in old.catalog.values()},
-            **{e.spec.name: e.spec for e in catalog.values()},
-        }
-        await self.pool.reload(Catalog.of(both.values()))
+        old = self._retiring[id(self.state)] = self.state
         self.state = new
+        await self.pool.reload(self._needed())
+        if self._warming is not None and self._warming.done():
+            self._warming = None  # what it failed at is replaced by what has just been tried
         self.recorder.configure(keep=config.store.keep, retention_days=config.store.retention_days)
         for what in ("host", "port", "workers"):
             if getattr(old.config.server, what) != getattr(config.server, what):
                 log.warning("server.%s changed: it takes effect when the server is started again", what)
         log.info("configuration reloaded: %s", config.file)
-        self._spawn(self._retire(old, catalog))
+        self._spawn(self._retire(old))
+
+    async def _warm(self, state: State) -> None:
+        """Load what a policy asks for before its first request: the embedder and what signals compare with, the graphs
+        of strategies. Nothing where none does."""
+        strategies = {d.strategy.type for spec in state.config.policies.values() for d in spec.decisions}
+        plans = [file.PLAN for name in sorted(strategies) if hasattr(file := load_file(STRATEGIES, name), "PLAN")]
+        if plans:
+            from orchestrator import deliberation
+
+            for plan in plans:
+                await deliberation.warm(plan)
+        neural = [policy for policy in state.policies.values() if policy.neural]
+        if neural:
+            await self.embedder.embed(["hello"])
+            await asyncio.gather(*(policy.warm() for policy in neural))
 
     def read_again(self) -> None:
         """Read the configuration file now, changed or not: what SIGHUP asks for. Does not block."""
         if self.watcher is not None:
             self._spawn(self.watcher.check(force=True))
 
-    async def _retire(self, old: State, catalog: Catalog) -> None:
+    async def _retire(self, old: State) -> None:
         """Drop the experts that only `old` used, once no request lives by it any more."""
         while self._by_state.get(id(old)):
             self._idle.clear()
             await self._idle.wait()
-        if self.state.catalog is catalog:
-            await self.pool.reload(catalog)
+        del self._retiring[id(old)]
+        await self.pool.reload(self._needed())
+
+    def _needed(self) -> Catalog:
+        """The experts of every configuration that a request may live by; of those with one name the newest."""
+        states = (*self._retiring.values(), self.state)
+        return Catalog.of({e.spec.name: e.spec for state in states for e in state.catalog.values()}.values())
 
     async def authenticate(self, headers: Mapping[str, str]) -> Key:
         """The key of a request. Raises `AuthenticationError`."""
@@ -207,6 +233,8 @@ class Service:
         states = {expert["state"] for expert in experts.values()}
         if "starting" in states or "ready" not in states:
             problems.append("experts")
+        if self._warming is not None and not (self._warming.done() and _failure(self._warming) is None):
+            problems.append("signals")
         told: dict[str, Any] = {
             "status": "stopping" if self._draining else "not ready" if problems else "ready",
             "waiting_for": problems,
@@ -226,9 +254,12 @@ class Service:
             latency=self.figures.latency,
             reward=self.figures.reward,
         )
+        policies = compiled(config, catalog, tools)
+        for name, why in sorted({pair for policy in policies.values() for pair in policy.experimental.items()}):
+            log.warning("the signal %r is experimental: %s", name, why)
         return State(
             config=config,
-            policies=compiled(config, catalog, tools),
+            policies=policies,
             catalog=catalog,
             policy_hash=config.policy_hash,
             created=int(time.time()),
@@ -320,6 +351,17 @@ def compiled(config: Config, catalog: Catalog, tools: Tools) -> dict[str, Policy
     """Every policy of a configuration, ready to route. Raises `ConfigError`."""
     cards = {name: card_of(expert.spec, expert.capabilities) for name, expert in catalog.items()}
     return {name: compile_policy(spec, cards, tools) for name, spec in config.policies.items()}
+
+
+def _failure(task: "asyncio.Task[None]") -> BaseException | None:
+    """Why a task that is done did not do it; None where it did."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _told(task: "asyncio.Task[None]") -> None:
+    """Say why signals cannot run: the server stays up and not ready, requests try again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("signals of the policy cannot run: %s", error, exc_info=error)
 
 
 def _tell(error: MadrigalError) -> None:

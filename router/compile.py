@@ -49,7 +49,9 @@ def signals(specs: Iterable[SignalSpec], tools: Tools, load: Load) -> dict[str, 
             reads = [parse(rule, known, key=f"{key}.{place}") for place, rule in file.reads(spec.params)]
             parts[spec.name] = frozenset().union(*map(names, reads))
         evaluate = _build(partial(file.build, spec.params, tools), key)
-        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST, spec.on_error)
+        head = file.head(spec.params, tools) if hasattr(file, "head") else None
+        experimental = head.experimental if head is not None else None
+        sources[spec.name] = Source(spec.name, spec.type, evaluate, file.COST, spec.on_error, experimental)
     _acyclic(parts)
     return sources
 
@@ -168,8 +170,12 @@ def _reachable(order: list[DecisionSpec], at: Mapping[str, int]) -> None:
 
 def _need(needs: Iterable[str], tools: Tools, what: str, key: str) -> None:
     for need in sorted(needs):
-        if getattr(tools, need, None) is None:
+        tool = getattr(tools, need, None)
+        if tool is None:
             raise ConfigError(f"{what} needs {need}, which is not available here", key=key)
+        missing: Callable[[], str | None] | None = getattr(tool, "missing", None)  # a stand-in in a test has none
+        if missing is not None and (lacks := missing()) is not None:
+            raise ConfigError(f"{what} needs {need}: {lacks}", key=key)
 
 
 def _build(build: Callable[[], Any], key: str) -> Any:

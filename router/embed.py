@@ -117,13 +117,17 @@ class Embedder:
         A text that the model reads whole is one piece. Of more than `most` pieces, the first and the last ones are
         read and, between them, as many at even distances. Raises as `encode` does.
         """
+        return await self.embed(await self.pieces(text, most))
+
+    async def pieces(self, text: str, most: int = 16) -> list[str]:
+        """The pieces that `windows` embeds. Raises as `encode` does."""
         text = _clean(text)
         if len(text.encode()) <= MAX_TOKENS - 2:  # a token is one byte at least
-            return await self.embed([text])
+            return [text]
         pieces = await self._split(text)
         if len(pieces) > most:
             pieces = [pieces[round(at * (len(pieces) - 1) / max(1, most - 1))] for at in range(most)]
-        return await self.embed(pieces)
+        return pieces
 
     async def _split(self, text: str) -> list[str]:
         """Pieces of a text; signals that ask for the same text meanwhile, or soon after, share the work."""

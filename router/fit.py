@@ -48,7 +48,9 @@ def fitted(
     told = report(replay, seed=seed)
     note(f"fitting {selector} on all {len(outcomes)} prompts")
     more = {"answers": outcomes.answers} if getattr(known[selector], "LEARNS_ANSWERS", False) else {}
-    learned = known[selector].fit(outcomes.asked(vectors), outcomes.scores, list(outcomes.experts), seed=seed, **more)
+    learned = known[selector].fit(
+        outcomes.asked(vectors).read(), outcomes.scores, list(outcomes.experts), seed=seed, **more
+    )
     mine, single = told["selectors"][selector], told["baselines"]["best_single"]
     sample = np.random.default_rng(seed).permutation(len(outcomes))[:KEPT]
     held_out = {

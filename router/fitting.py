@@ -72,6 +72,10 @@ def centred(scores: "Floats") -> "Floats":
     return scores - scores.mean(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
+def _form(asked: Asked) -> "NDArray[np.float32]":
+    return traits(asked.prompts) if asked.form is None else asked.form
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
     """Traits, and the embedding turned to its main axes: float32 columns, cut at five deviations.
@@ -94,7 +98,7 @@ class Columns:
         turned = (asked.vectors - centre).astype(np.float64)
         _, vectors = np.linalg.eigh(turned.T @ turned)  # rising
         axes = np.ascontiguousarray(vectors[:, ::-1][:, :most].astype(np.float32))
-        raw = np.hstack([traits(asked.prompts), (asked.vectors - centre) @ axes])
+        raw = np.hstack([_form(asked), (asked.vectors - centre) @ axes])
         spread = raw.std(axis=0)
         spread[-axes.shape[1] :] = np.sqrt(np.square(spread[-axes.shape[1] :]).mean())
         return cls(axes, centre, raw.mean(axis=0), spread + np.float32(1e-6))
@@ -103,7 +107,7 @@ class Columns:
         """float32 [N, traits + P]."""
         import numpy as np
 
-        raw = np.hstack([traits(asked.prompts), (asked.vectors - self.centre) @ self.axes])
+        raw = np.hstack([_form(asked), (asked.vectors - self.centre) @ self.axes])
         made: NDArray[np.float32] = np.clip((raw - self.mean) / self.spread, -5, 5)
         return made
 

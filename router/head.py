@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ class Head:
     """A trained head. `matrix` is float32 [L, D + buckets], `bias` [L]; `made` tells how it was trained.
 
     `threshold` is the probability from which a head that guards says yes, where it has been calibrated to one;
-    `experimental` says why its answers are not vouched for, None where they are.
+    `experimental` says why its answers are not vouched for, None where they are. `alone` is the label for which a guard
+    reads suspect sentences of a text alone (`router.reading.suspects`), None for reading windows only.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Head:
     temperature: float = 1.0
     threshold: float | None = None
     experimental: str | None = None
+    alone: str | None = None
     made: Mapping[str, Any] | None = None
 
     def probabilities(self, vectors: "NDArray[np.float32]", text: str = "") -> "NDArray[np.float32]":
@@ -60,15 +62,20 @@ class Head:
 
         logits = vectors @ self.matrix[:, :DIMENSIONS].T + self.bias  # [W, L]
         if self.buckets:
-            places, values = hashed(text, self.buckets)
-            if places:
-                logits = logits + self.matrix[:, [DIMENSIONS + place for place in places]] @ np.array(
-                    values, np.float32
-                )
+            logits = logits + self.words(text)
         logits = logits / self.temperature
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares: NDArray[np.float32] = raised / raised.sum(axis=1, keepdims=True)
         return shares
+
+    def words(self, text: str) -> "NDArray[np.float32]":
+        """What a text's hashed words add to the logits, [L]: known without its vector. 0 for a head without them."""
+        import numpy as np
+
+        places, values = hashed(text, self.buckets) if self.buckets else ([], [])
+        columns = self.matrix[:, [DIMENSIONS + place for place in places]]
+        added: NDArray[np.float32] = columns @ np.array(values, np.float32)
+        return added
 
 
 def hashed(text: str, buckets: int) -> tuple[list[int], list[float]]:
@@ -148,6 +155,7 @@ def _read(path: Path, stamp: int) -> Head:
             temperature=float(told["temperature"]),
             threshold=told.get("threshold"),
             experimental=told.get("experimental"),
+            alone=told.get("alone"),
             made=told.get("made"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -156,15 +164,27 @@ def _read(path: Path, stamp: int) -> Head:
         raise ConfigError(f"this is no head: {type(error).__name__}: {error}", file=str(path)) from error
 
 
-def write(head: Head, path: Path) -> Head:
-    """Write a head, and return it as it will be read: its weights are rounded to 8 bits a row's scale.
-
-    Raises `InputError` where the file cannot be written.
-    """
+def _rounded(head: Head) -> "tuple[NDArray[np.int8], list[float]]":
+    """The matrix as a file holds it: rows of 8 bits, and the scale of each."""
     import numpy as np
 
     scales = np.maximum(np.abs(head.matrix).max(axis=1), 1e-12) / 127  # [L]
-    rows = np.round(head.matrix / scales[:, None]).astype(np.int8)
+    return np.round(head.matrix / scales[:, None]).astype(np.int8), [float(f"{value:.7g}") for value in scales]
+
+
+def as_read(head: Head) -> Head:
+    """A head as it is once written and read again: what is measured is what will answer."""
+    import numpy as np
+
+    rows, scales = _rounded(head)
+    bias = np.array([round(float(value), 6) for value in head.bias], np.float32)
+    matrix = rows.astype(np.float32) * np.array(scales, np.float32)[:, None]
+    return replace(head, matrix=matrix, bias=bias, temperature=round(head.temperature, 6))
+
+
+def write(head: Head, path: Path) -> None:
+    """Write a head; what is read again is `as_read`. Raises `InputError` where the file cannot be written."""
+    rows, scales = _rounded(head)
     told = {
         "format": FORMAT,
         "name": head.name,
@@ -172,11 +192,12 @@ def write(head: Head, path: Path) -> Head:
         "labels": list(head.labels),
         "experimental": head.experimental,
         "threshold": head.threshold,
+        "alone": head.alone,
         "temperature": round(head.temperature, 6),
         "buckets": head.buckets,
         "made": head.made,
         "bias": [round(float(value), 6) for value in head.bias],
-        "scales": [float(f"{value:.7g}") for value in scales],
+        "scales": scales,
         "matrix": base64.b64encode(rows.tobytes()).decode(),
     }
     try:
@@ -184,7 +205,6 @@ def write(head: Head, path: Path) -> Head:
         path.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    return read(path)
 
 
 def check(head: Head, labels: Sequence[str], what: str) -> None:

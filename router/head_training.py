@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Part: TypeAlias = Literal["train", "calibrate", "test"]
 
 _BINS = 15
+_DENSE = 2**28
+"""Numbers, 1 GiB of them, up to which vectors and words are fitted as one dense matrix: several times faster."""
 
 
 def part_of(key: str) -> Part:
@@ -40,11 +42,13 @@ def fit(
     lexical: float = 1.0,
     strength: float = 10.0,
     balanced: bool = True,
+    weights: Sequence[float] | None = None,
 ) -> Head:
     """A multinomial logistic regression over `vectors` [N, D] and, with `buckets`, hashed words; not calibrated yet.
 
     `lexical` is the weight of the words against the vector, `strength` the inverse of the L2 penalty; `balanced` makes
-    rare labels count as much as common ones. Blocks for seconds to minutes. Raises `InputError` for fewer than two labels.
+    rare labels count as much as common ones; a row of weight 2 counts as two rows. Blocks for seconds to minutes. Raises
+    `InputError` for fewer than two labels.
     """
     import numpy as np
     from scipy.sparse import csr_matrix, hstack
@@ -55,11 +59,17 @@ def fit(
         raise InputError(f"a head needs texts of at least two labels; given: {', '.join(known) or 'none'}")
     features: Any = vectors.astype(np.float64)
     if buckets:
-        features = hstack([csr_matrix(features), csr_matrix(_sparse(texts, buckets)) * lexical], format="csr")
-    model = LogisticRegression(
-        C=strength, class_weight="balanced" if balanced else None, max_iter=2000, tol=1e-5, random_state=0
-    )
-    model.fit(features, [known.index(label) for label in labels])
+        words = _sparse(texts, buckets) * lexical
+        if len(texts) * (DIMENSIONS + buckets) <= _DENSE:
+            features = np.hstack([vectors, words.toarray().astype(np.float32)], dtype=np.float32)
+        else:
+            features = hstack([csr_matrix(features), words], format="csr")
+    truth = np.array([known.index(label) for label in labels])
+    counts = np.ones(len(truth)) if weights is None else np.array(weights, float)
+    if balanced:
+        counts *= (counts.sum() / len(known) / np.bincount(truth, counts))[truth]
+    model = LogisticRegression(C=strength, max_iter=2000, tol=1e-5, random_state=0)
+    model.fit(features, truth, sample_weight=counts)
     matrix, bias = model.coef_, model.intercept_
     if len(known) == 2:  # scikit-learn keeps one row for two labels
         matrix, bias = np.stack([-matrix[0] / 2, matrix[0] / 2]), np.array([-bias[0] / 2, bias[0] / 2])
@@ -113,7 +123,11 @@ def calibrated(probabilities: "NDArray[np.float32]", labels: Sequence[int]) -> f
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a head did on rows. `confusion[true][said]` counts rows; `ece` is the expected calibration error, 0..1."""
+    """How a head did on rows. `confusion[true][said]` counts rows; `ece` is the expected calibration error, 0..1.
+
+    `auc` is of each label against the others: how often a row of it has a higher probability of it than another row;
+    None where there are no rows of both.
+    """
 
     rows: int
     accuracy: float
@@ -122,6 +136,7 @@ class Report:
     ece: float
     labels: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    auc: tuple[float | None, ...]
 
     def recall(self, label: int) -> tuple[int, int]:
         """(found, all) rows of a label."""
@@ -151,7 +166,18 @@ def report(known: Sequence[str], probabilities: "NDArray[np.float32]", labels: S
         _ece(probabilities, said == truth) if number else 0.0,
         tuple(known),
         tuple(tuple(int(count) for count in row) for row in confusion),
+        tuple(_auc(probabilities[:, label], truth == label) for label in range(len(known))),
     )
+
+
+def _auc(scores: "NDArray[np.float32]", true: "NDArray[np.bool_]") -> float | None:
+    """The area under the ROC curve, ties counted half (Hanley and McNeil 1982); None without both kinds of rows."""
+    from scipy.stats import rankdata
+
+    hits, others = int(true.sum()), int((~true).sum())
+    if not hits or not others:
+        return None
+    return float((rankdata(scores)[true].sum() - hits * (hits + 1) / 2) / (hits * others))
 
 
 def _ece(probabilities: "NDArray[np.float32]", right: "NDArray[np.bool_]") -> float:

@@ -16,13 +16,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Source:
-    """One signal of a policy, ready to run. `told` holds the kinds of failure already logged."""
+    """One signal of a policy, ready to run. `told` holds the kinds of failure already logged, `experimental` why its
+    answers are not vouched for."""
 
     name: str
     type: str
     evaluate: Evaluate | EvaluateLater | Derive
     cost: Cost
     on_error: OnError
+    experimental: str | None = None
     told: set[str] = field(default_factory=set)
 
     def failed(self, error: Exception) -> Signal:
@@ -60,6 +62,10 @@ class Look:
     def stop(self) -> None:
         """Note how long it all took, in `total_s`."""
         self.total_s = self._clock() - self._started
+
+    def experimental(self, name: str) -> str | None:
+        """Why a signal's answers are not vouched for; None where they are."""
+        return self._sources[name].experimental
 
     def see(self, name: str) -> Signal | None:
         """A signal, computed now if it is cheap or made of known ones; None for a neural one that is not known yet,

@@ -6,6 +6,7 @@
 Signals are computed as the first two steps look at them, and no others.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,17 +19,20 @@ from router.card import Card, card_of
 from router.compile import Chooser, Load
 from router.contest import Bounds, Condition, Constraint, Contender, first, judge, surest
 from router.look import Look, Source
-from router.prompt import Prompt
+from router.prompt import Message, Prompt
 from router.route import DIRECT, REFUSED, Route, Story
 from router.screen import Lineup, muster, reject
 from router.selectors import Ask, Score, Select, Selection, SelectLater
 from router.session import Kept, Previous, kept
-from router.signals import Missing
+from router.signals import EvaluateLater, Missing
 from router.spec import Choice, DecisionSpec, PolicySpec
 from router.stay import Stay
 from router.tools import Tools
 
 __all__ = ["Card", "Policy", "Route", "Tools", "card_of", "compile_policy"]
+
+_GREETING = Prompt(tuple(Message(role, "hello") for role in ("system", "user", "assistant", "user")))
+"""A prompt that has a text in every scope."""
 
 SINGLE = Choice(type="single", params=Frozen())
 """The strategy for a model that the client named itself, unless another is given: one call."""
@@ -87,6 +91,26 @@ class Policy:
         self._by_confidence = spec.order == "confidence"
         tiers = dict.fromkeys(contender.spec.tier for contender in contenders)
         self._tiers = [[c for c in contenders if c.spec.tier == tier] for tier in tiers]
+
+    @property
+    def neural(self) -> bool:
+        """Whether a signal or a selector of it asks the embedder."""
+        return any(s.cost == "neural" for s in self._sources.values()) or any(
+            chooser.neural for chooser in self._choosers.values()
+        )
+
+    @property
+    def experimental(self) -> Mapping[str, str]:
+        """Signals whose answers are not vouched for, and why."""
+        return {name: s.experimental for name, s in self._sources.items() if s.experimental is not None}
+
+    async def warm(self) -> None:
+        """Compute every neural signal once, so that what it compares with is embedded before the first request.
+
+        Raises what a signal raises, whatever its `on_error`: nothing stands in for one that cannot run.
+        """
+        neural = [source for source in self._sources.values() if source.cost == "neural"]
+        await asyncio.gather(*(cast(EvaluateLater, source.evaluate)(_GREETING) for source in neural))
 
     async def route(
         self,

@@ -27,10 +27,10 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """Rows to fit on, with their vectors, and rows to route."""
+    """Rows to fit on, what selectors see of them, and rows to route."""
 
     fit: Outcomes
-    fit_vectors: "NDArray[np.float32]"
+    known: Asked
     asked: Asked
 
 
@@ -85,7 +85,7 @@ def run(
         single[rows] = fold.fit.scores.mean(axis=0).argmax()
         for name in selectors:
             note(f"fitting {name} on {len(fold.fit)} prompts")
-            learned = known[name].fit(fold.fit.asked(fold.fit_vectors), fold.fit.scores, list(test.experts), seed=seed)
+            learned = known[name].fit(fold.known, fold.fit.scores, list(test.experts), seed=seed)
             predicted[name][rows] = known[name].predictor(learned)(fold.asked)
             settings[name] = dict(learned.settings)
     return Replay(test, single, predicted, settings)
@@ -100,12 +100,12 @@ def _folds(
 ) -> "Iterator[tuple[NDArray[np.intp], Fold]]":
     import numpy as np
 
-    asked = test.asked(vectors)
+    asked = test.asked(vectors).read()
     if fit is not None:
-        yield np.arange(len(test)), Fold(fit[0], fit[1], asked)
+        yield np.arange(len(test)), Fold(fit[0], fit[0].asked(fit[1]).read(), asked)
         return
     for learn, held in folds(len(test), k, seed):
-        yield held, Fold(test.take(learn), vectors[learn], asked.take(held))
+        yield held, Fold(test.take(learn), asked.take(learn), asked.take(held))
 
 
 def report(replay: Replay, prices: "Floats | None" = None, *, seed: int = 0) -> dict[str, Any]:

@@ -142,8 +142,10 @@ class Route:
     def _signal(self, name: str) -> dict[str, Any]:
         look = self.story.look
         signal = look.known.get(name)
+        doubt = look.experimental(name)
+        doubted = {} if doubt is None else {"experimental": doubt}
         if signal is None:
-            return dict.fromkeys(("matched", "value", "label", "confidence", "ms")) | {"computed": False}
+            return dict.fromkeys(("matched", "value", "label", "confidence", "ms")) | {"computed": False} | doubted
         value = list(signal.value) if isinstance(signal.value, tuple | set | frozenset) else signal.value
         told = {
             "computed": True,
@@ -152,7 +154,7 @@ class Route:
             "label": signal.label,
             "confidence": round(signal.confidence, 4),
             "ms": _ms(look.seconds.get(name, 0.0)),
-        }
+        } | doubted
         if name in look.failures:
             told["error"] = look.failures[name]
         return told

@@ -19,6 +19,9 @@ class Embedder(Protocol):
     async def windows(self, text: str, most: int = 16) -> "NDArray[np.float32]":
         """A text of any length: unit vectors of its pieces, float32 [W, D], 1 ≤ W ≤ `most`; one that fits is one piece."""
 
+    async def pieces(self, text: str, most: int = 16) -> list[str]:
+        """The pieces themselves, in their order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reward:

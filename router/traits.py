@@ -72,10 +72,16 @@ def traits(texts: Sequence[str]) -> "NDArray[np.float32]":
     return np.array([_row(text) for text in texts], np.float32).reshape(len(texts), len(NAMES))
 
 
+def read(text: str) -> str:
+    """What is read of a text: all of it, or the start and the end of a long one."""
+    if len(text) <= READ_CHARACTERS:
+        return text
+    return text[: READ_CHARACTERS * 2 // 3] + text[-READ_CHARACTERS // 3 :]
+
+
 def _row(text: str) -> list[float]:
     length = len(text)
-    if length > READ_CHARACTERS:
-        text = text[: READ_CHARACTERS * 2 // 3] + text[-READ_CHARACTERS // 3 :]
+    text = read(text)
     lower = text.lower()
     words = _WORD.findall(lower)
     n = len(words) or 1

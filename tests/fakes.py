@@ -17,7 +17,9 @@ class Upstream:
     `ok` (and every unknown name) answers `words`; `err-500` … any status; `err-429` also asks to retry after 1 s;
     `slow-200` waits that many ms before its first byte; `cut` breaks off after two deltas; `mute` closes a stream without
     a frame; `hang` never answers; `errframe` sends an error frame first; `drip` sends a delta every 20 ms for ever;
-    `linger` says all it has to say, and leaves its response open.
+    `linger` says all it has to say, and leaves its response open; `empty` has no choice and `unfinished` one without a
+    finish reason (both only without a stream); `moved` redirects elsewhere; `held` answers 500 once `go` is set,
+    `paused` waits for it after its first word; `single` gives one choice however many are asked for.
     Counts what arrived (`bodies`) and how many callers left early (`aborted`).
     """
 
@@ -27,6 +29,7 @@ class Upstream:
         self.headers: list[dict[str, str]] = []
         self.aborted = 0
         self.script: list[str] = []
+        self.go = asyncio.Event()
         self.url = ""
 
     @asynccontextmanager
@@ -60,19 +63,29 @@ class Upstream:
             await asyncio.Event().wait()
         if model.startswith("slow-"):
             await asyncio.sleep(int(model[5:]) / 1e3)
+        if model == "held":
+            await self.go.wait()
+            model = "err-500"
         if model.startswith("err-"):
             status = int(model[4:])
             headers = {"retry-after": "1"} if status in (429, 503) else {}
             error = {"message": f"scripted {status}", "type": "scripted", "param": None, "code": None}
             return web.json_response({"error": error}, status=status, headers=headers)
+        if model == "moved":
+            return web.Response(status=307, headers={"location": str(request.url.with_query(moved="1"))})
         if not body.get("stream"):
-            return web.json_response(self._whole(chat, body["model"]))
+            whole = self._whole(chat, body["model"], 1 if model == "single" else _choices(body))
+            if model == "empty":
+                whole["choices"] = []
+            if model == "unfinished":
+                whole["choices"][0]["finish_reason"] = None
+            return web.json_response(whole)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         await self._frames(response, chat, model, body)
         return response
 
-    def _whole(self, chat: bool, model: str) -> dict[str, Any]:
+    def _whole(self, chat: bool, model: str, choices: int) -> dict[str, Any]:
         text = "".join(self.words)
         said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         return {
@@ -80,15 +93,15 @@ class Upstream:
             "object": "chat.completion" if chat else "text_completion",
             "created": 1,
             "model": model,
-            "choices": [{"index": 0, **said, "finish_reason": "stop"}],
+            "choices": [{"index": index, **said, "finish_reason": "stop"} for index in range(choices)],
             "usage": {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)},
         }
 
     async def _frames(self, response: web.StreamResponse, chat: bool, model: str, body: dict[str, Any]) -> None:
-        def chunk(said: dict[str, Any], finish: str | None = None) -> bytes:
+        def chunk(said: dict[str, Any], finish: str | None = None, index: int = 0) -> bytes:
             delta = {"delta": said} if chat else {"text": said.get("content", "")}
             wire = {"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
-            choice = {"index": 0, **delta, "finish_reason": finish}
+            choice = {"index": index, **delta, "finish_reason": finish}
             return f"data: {json.dumps({**wire, 'choices': [choice]})}\n\n".encode()
 
         if model == "mute":
@@ -100,6 +113,8 @@ class Upstream:
         words = self.words[:2] if model == "cut" else self.words
         for word in words:
             await response.write(chunk({"content": word}))
+            if model == "paused":
+                await self.go.wait()
         while model == "drip":
             await response.write(chunk({"content": " drop"}))
             await asyncio.sleep(0.02)
@@ -107,7 +122,8 @@ class Upstream:
             assert response._req is not None and response._req.transport is not None
             response._req.transport.abort()
             return
-        await response.write(chunk({}, "stop"))
+        for index in range(_choices(body)):
+            await response.write(chunk({}, "stop", index))
         if (body.get("stream_options") or {}).get("include_usage"):
             wire = {"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
             usage = {"prompt_tokens": 7, "completion_tokens": len(self.words), "total_tokens": 7 + len(self.words)}
@@ -139,7 +155,13 @@ class Leaping(asyncio.SelectorEventLoop):
         return self._wait(0)
 
 
-async def until(check: Callable[[], Awaitable[object] | object], seconds: float = 5.0) -> None:
+def _choices(body: dict[str, Any]) -> int:
+    prompt = body.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    return int(prompts * (body.get("n") or 1))
+
+
+async def until(check: Callable[[], Awaitable[object] | object], seconds: float = 30.0) -> None:
     """Wait until `check` says something true; a `TimeoutError` after `seconds`."""
     async with asyncio.timeout(seconds):
         while not (await told if inspect.isawaitable(told := check()) else told):  # noqa: ASYNC110

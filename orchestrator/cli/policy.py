@@ -21,6 +21,7 @@ def check(
 ) -> None:
     """Say whether the file is a valid policy: exit 0 if so, 1 with every error and its place if not."""
     from orchestrator.config import parse_config, read_text
+    from orchestrator.offline import Offline
 
     text = read_text(file)  # a file that cannot be read is a wrong call: exit 2
     try:
@@ -34,6 +35,9 @@ def check(
         f"{file}: valid: {count(len(config.experts), 'expert')}, {count(len(signals), 'signal')}, "
         f"{count(rows, 'decision')} in {count(len(config.policies), 'policy', 'policies')}; hash {config.policy_hash}"
     )
+    doubts = {pair for policy in Offline(config).policies.values() for pair in policy.experimental.items()}
+    for name, why in sorted(doubts):
+        print(f"{file}: warning: the signal {name!r} is experimental: {why}", file=sys.stderr)
 
 
 @app.command()

@@ -109,6 +109,7 @@ def _signals(trace: dict[str, Any]) -> list[tuple[str, ...]]:
             else json.dumps(found, ensure_ascii=False)
         )
         error = f" (failed: {signal['error']})" if "error" in signal else ""
+        error += " (experimental)" if "experimental" in signal else ""
         rows.append(
             (name, _yes(signal["matched"]), shown + error, f"{signal['confidence']:.3g}", f"{signal['ms']:.3g}")
         )

@@ -145,7 +145,7 @@ def _guarded(config: "Config") -> bool:
             f"listening on {config.server.host} lets other machines in, and there is no key",
             file=config.file,
             key="server.host",
-            remedy="Make a key first (madrigal keys make NAME), or listen on 127.0.0.1.",
+            remedy="Make a key first (madrigal keys create NAME), or listen on 127.0.0.1.",
         )
     return keyed
 

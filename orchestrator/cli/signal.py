@@ -1,8 +1,9 @@
 """`madrigal signal`: train, measure and list the heads of learned signals."""
 
-import json
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experts.errors import InputError
-from orchestrator.cli._common import emit_json, err, out, table
+from orchestrator.cli._common import count, emit_json, err, out, table
+from orchestrator.cli._head_report import kept, show, told
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from orchestrator.labelled import Labelled
     from router.head import Head
     from router.head_training import Report
 
@@ -23,6 +26,8 @@ app = typer.Typer(help="Learned signals: train a head on your own labels, measur
 
 ENOUGH = 200
 """Labelled cases that a head was not made from, below which its answers are not vouched for."""
+CALIBRATING = 20
+"""Rows that set a temperature; from fewer it would be chance, and the head keeps 1."""
 
 _Data = Annotated[list[Path], typer.Option(help="JSON lines of labelled texts; may be given several times.")]
 _Text = Annotated[str, typer.Option(help="The field that holds the text.")]
@@ -37,73 +42,170 @@ def train(
     text: _Text = "text",
     label: _Label = "label",
     group: _Group = "group",
-    buckets: Annotated[int, typer.Option(min=0, max=65536, help="Hashed words and word pairs beside the vector.")] = 0,
+    buckets: Annotated[
+        int, typer.Option(min=0, max=65536, help="Hashed words and word pairs beside the vector; 4096 is a good try.")
+    ] = 0,
     lexical: Annotated[float, typer.Option(min=0, help="Weight of the words against the vector.")] = 1.0,
     strength: Annotated[float, typer.Option(min=1e-6, help="Inverse of the L2 penalty.")] = 10.0,
     balanced: Annotated[bool, typer.Option(help="Whether rare labels count as much as common ones.")] = True,
+    refit: Annotated[bool, typer.Option(help="Once measured, fit the head that is written on all rows.")] = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability from which a guard says yes.")
     ] = None,
+    alone: Annotated[
+        str | None, typer.Option(help="The label for which a guard reads suspect sentences alone.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Licences of the data, for whoever gets the head.")] = "",
+    experimental: Annotated[
+        str | None, typer.Option(help="Mark it experimental, and why: its answers are not vouched for.")
+    ] = None,
+    cases: Annotated[
+        list[Path] | None, typer.Option(help="Labelled texts that --data was not made from, to measure the head on.")
+    ] = None,
     reference: Annotated[bool, typer.Option(help="Embed with sentence-transformers itself.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Train a head, print its accuracy, calibration and confusion on rows kept apart, and write it.
 
-    Of ten texts eight are trained on, one sets the temperature, one tests. The same data make the same head.
+    Of ten texts eight are trained on, one sets the temperature, one tests. With --refit what is measured so is the head
+    of the eight, and what is written is fitted once more on all ten. The same data make the same head.
     """
+    from dataclasses import replace
+
     from orchestrator import labelled
     from router import head as heads
     from router import head_training as training
 
+    path = _place(out_file)
     rows = labelled.read(data, text=text, label=label, group=group)
-    vectors = _vectors(rows.texts, reference)
+    labelled.check_learnable(rows)
+    _remark_contradictions(rows)
     parts = [training.part_of(one) for one in rows.groups]
     at = {part: [i for i, one in enumerate(parts) if one == part] for part in ("train", "calibrate", "test")}
-    path = Path(out_file if out_file.endswith(".json") else f"heads/{out_file}.json")
-    made = training.fit(
-        path.stem,
-        [rows.texts[i] for i in at["train"]],
-        [rows.labels[i] for i in at["train"]],
-        vectors[at["train"]],
-        buckets=buckets,
-        lexical=lexical,
-        strength=strength,
-        balanced=balanced,
-    )
-    if lost := sorted(set(rows.labels) - set(made.labels)):
-        raise InputError(f"too few rows of {', '.join(lost)}: none fell in the part that is trained on")
+    if lost := sorted(set(rows.labels) - {rows.labels[i] for i in at["train"]}):
+        raise InputError(
+            f"too few groups of {', '.join(map(repr, lost))}: none of their rows fell in the part that is trained on",
+            remedy=f"A group stays in one part as a whole; name another field than {group!r} with --group.",
+        )
+    independent = _cases(cases, rows, text, label, group)
+    vectors = _vectors(rows.texts, reference)
+
+    def fitted(chosen: list[int]) -> "Head":
+        return training.fit(
+            path.stem,
+            [rows.texts[i] for i in chosen],
+            [rows.labels[i] for i in chosen],
+            vectors[chosen],
+            buckets=buckets,
+            lexical=lexical,
+            strength=strength,
+            balanced=balanced,
+            weights=[rows.weights[i] for i in chosen],
+        )
+
+    made = fitted(at["train"])
 
     def measured(head: "Head", part: str) -> "tuple[NDArray[np.float32], list[int]]":
         chosen = at[part]
         probabilities = training.all_probabilities(head, [rows.texts[i] for i in chosen], vectors[chosen])
         return probabilities, [head.labels.index(rows.labels[i]) for i in chosen]
 
-    from dataclasses import replace
-
-    made = replace(made, temperature=training.calibrated(*measured(made, "calibrate")), threshold=threshold)
+    enough = len(at["calibrate"]) >= CALIBRATING
+    temperature = training.calibrated(*measured(made, "calibrate")) if enough else 1.0
+    made = replace(made, temperature=temperature, threshold=threshold)
+    made = heads.as_read(made)
     report = training.report(made.labels, *measured(made, "test"))
-    few = f"tested on {report.rows} labelled texts; {ENOUGH} are needed" if report.rows < ENOUGH else None
-    provenance = {
+    if alone is not None:
+        heads.check(made, [alone], "--alone")
+        made = replace(made, alone=alone)
+    if refit:
+        whole = fitted(list(range(len(rows.texts))))
+        made = heads.as_read(replace(made, matrix=whole.matrix, bias=whole.bias))
+    provenance: dict[str, Any] = {
         "command": shlex.join(["madrigal", "signal", *sys.argv[2:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "data": list(rows.files),
         "licence": licence,
         "rows": {part: len(chosen) for part, chosen in at.items()},
-        "held_out": {
-            "accuracy": round(report.accuracy, 4),
-            "interval": [round(report.low, 4), round(report.high, 4)],
-            "ece": round(report.ece, 4),
-        },
+        "refitted": refit,
+        "held_out": kept(report),
     }
-    written = heads.write(replace(made, experimental=few, made=provenance), path)
+    judged, few = None, f"tested on {report.rows} labelled texts; {ENOUGH} are needed"
+    if independent:
+        judged = _report(made, independent.texts, independent.labels, reference)
+        provenance["cases"] = {"data": list(independent.files), **kept(judged)}
+        few = f"measured on {judged.rows} cases that it was not made from; {ENOUGH} are needed"
+    why = few if (judged or report).rows < ENOUGH else experimental
+    heads.write(replace(made, experimental=why, made=provenance), path)
     if as_json:
-        emit_json({"out": str(path), "labels": written.labels, "experimental": few, **provenance, **_told(report)})
+        emit_json(
+            {"out": str(path), "labels": made.labels, "experimental": why, **provenance, **told(report)}
+            | ({"cases": {"data": list(independent.files), **told(judged)}} if independent and judged else {})
+        )
         return
-    _show(report)
-    out().print(f"{path} written", markup=False)
-    if few:
-        err().print(f"marked experimental: {few}", markup=False)
+    show(report, "kept apart from training")
+    if judged:
+        show(judged, "cases it was not made from")
+    out().print(f"{path} written", markup=False, soft_wrap=True)
+    if why:
+        err().print(f"marked experimental: {why}", markup=False, soft_wrap=True)
+
+
+def _place(out_file: str) -> Path:
+    """Where the head goes. Refused before an hour of work, not after it."""
+    path = Path(out_file if out_file.endswith(".json") else f"heads/{out_file}.json")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {path}: {path.parent} cannot be made: {error.strerror}") from None
+    if path.is_dir() or not path.stem or not os.access(path.parent, os.W_OK):
+        raise InputError(
+            f"--out {path}: this cannot be written", remedy="Name a file in a folder of yours: heads/mine.json"
+        )
+    return path
+
+
+def _remark_contradictions(rows: "Labelled") -> None:
+    from orchestrator import labelled
+
+    if found := labelled.contradictions(rows):
+        err().print(
+            f"{count(len(found), 'row')} with another label for a text already read, as {found[0][1]} "
+            f"and {found[0][0]}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _cases(files: list[Path] | None, rows: "Labelled", text: str, label: str, group: str) -> "Labelled | None":
+    """The cases of the files that are not among the rows, whose labels the rows have."""
+    from orchestrator import labelled
+
+    if not files:
+        return None
+    found = labelled.read(files, text=text, label=label, group=group)
+    known, seen = set(rows.labels), {one.strip().lower() for one in rows.texts}
+    for place, one in zip(found.places, found.labels, strict=True):
+        if one not in known:
+            raise InputError(
+                f"{place}: the label {one!r} is not among those of --data",
+                remedy=f"They are {', '.join(sorted(known))}.",
+            )
+    fresh = [i for i, one in enumerate(found.texts) if one.strip().lower() not in seen]
+    if left_out := len(found.texts) - len(fresh):
+        err().print(f"{count(left_out, 'case')} left out: they are among the texts of --data", markup=False)
+    if not fresh:
+        raise InputError("--cases: all of them are among the texts of --data", remedy="Give texts not trained on.")
+    texts, labels = tuple(found.texts[i] for i in fresh), tuple(found.labels[i] for i in fresh)
+    weights = tuple(found.weights[i] for i in fresh)
+    return labelled.Labelled(texts, labels, texts, weights, tuple(found.places[i] for i in fresh), found.files)
+
+
+def _report(head: "Head", texts: Sequence[str], labels: Sequence[str], reference: bool = False) -> "Report":
+    from router import head_training as training
+
+    probabilities = training.all_probabilities(head, texts, _vectors(texts, reference))
+    return training.report(head.labels, probabilities, [head.labels.index(one) for one in labels])
 
 
 @app.command()
@@ -135,34 +237,36 @@ def evaluate(
         raise InputError(f"no row of the data is in the part {part}")
     if negative is None:
         heads.check(head, sorted(set(labels)), "the data")
-        probabilities = training.all_probabilities(head, texts, _vectors(texts))
-        report = training.report(head.labels, probabilities, [head.labels.index(one) for one in labels])
+        report = _report(head, texts, labels)
     else:
         report = _guarded(head, texts, labels, negative, threshold)
     if as_json:
-        emit_json({"head": name, "data": list(rows.files), **_told(report)})
-    else:
-        _show(report)
+        emit_json({"head": name, "data": list(rows.files), **told(report)})
+        return
+    show(report, f"{head.name} on {', '.join(file['file'] for file in rows.files)}")
+    if head.experimental:
+        err().print(f"{head.name} is experimental: {head.experimental}", markup=False, soft_wrap=True)
 
 
 def _guarded(head: "Head", texts: list[str], labels: list[str], negative: str, threshold: float | None) -> "Report":
-    """The report of a head as the signal jailbreak uses it: the worst window of a text, against the threshold."""
+    """The report of a head as the signal jailbreak uses it: the worst part of a text, against the threshold."""
     import numpy as np
 
     from router import head as heads
     from router import head_training as training
-    from router import minilm
+    from router import minilm, reading
 
     heads.check(head, [negative], "--negative")
     limit = threshold if threshold is not None else head.threshold if head.threshold is not None else 0.5
     model = minilm.load()
-    pieces = [model.split(one) for one in texts]
+    windows = [model.split(one) for one in texts]
+    pieces = [[*some, *reading.suspects(head, some, negative)] for some in windows]
     flat = _vectors([piece for some in pieces for piece in some])
     found, start = np.zeros((len(texts), 2), np.float32), 0
     for row, some in enumerate(pieces):
-        safe = head.probabilities(flat[start : start + len(some)])[:, head.labels.index(negative)]
+        shares = reading.worst_of(head, some, flat[start : start + len(some)], len(windows[row]), negative)
         start += len(some)
-        found[row, int(1 - safe.min() >= limit)] = 1
+        found[row, int(1 - shares[head.labels.index(negative)] >= limit)] = 1
     return training.report([negative, f"not {negative}"], found, [int(one != negative) for one in labels])
 
 
@@ -177,19 +281,20 @@ def list_heads(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")]
             [{"name": h.name, "labels": h.labels, "experimental": h.experimental, **(h.made or {})} for h in found]
         )
         return
-    shown = table("head", "labels", "held-out accuracy", "trained on", "")
+    shown = table("head", "labels", "held-out accuracy", "on other cases", "trained on", "")
     for head in found:
         made = head.made or {}
-        held, rows = made.get("held_out", {}), made.get("rows", {})
-        told = f"{held.get('accuracy', 0):.1%}" if held else ""
         shown.add_row(
             head.name,
             ", ".join(head.labels),
-            told,
-            f"{rows.get('train', 0):,} texts",
+            *(f"{made[of]['accuracy']:.1%}" if of in made else "" for of in ("held_out", "cases")),
+            f"{made.get('rows', {}).get('train', 0):,} texts",
             "experimental" if head.experimental else "",
         )
     out().print(shown)
+    for head in found:
+        if head.experimental:
+            out().print(f"{head.name} is experimental: {head.experimental}", markup=False, soft_wrap=True)
 
 
 @app.command(name="data")
@@ -200,6 +305,7 @@ def data_of(
 ) -> None:
     """Write the labelled texts that one of our heads is trained on."""
     from experts import registry
+    from router import recipes
 
     rows = registry.load("router.recipes", name).rows(shared)
     number = 0
@@ -207,13 +313,13 @@ def data_of(
         with out_file.open("w", encoding="utf-8") as file:
             for row in rows:
                 number += 1
-                file.write(json.dumps(row._asdict(), ensure_ascii=False) + "\n")
+                file.write(recipes.written(row))
     except OSError as error:
         raise InputError(f"{out_file} cannot be written: {error.strerror}") from None
     out().print(f"{number:,} labelled texts written to {out_file}", markup=False, soft_wrap=True)
 
 
-def _vectors(texts: Any, reference: bool = False) -> "NDArray[np.float32]":
+def _vectors(texts: Sequence[str], reference: bool = False) -> "NDArray[np.float32]":
     from router import minilm, minilm_reference
     from router.vectors import vectors
 
@@ -225,52 +331,7 @@ def _vectors(texts: Any, reference: bool = False) -> "NDArray[np.float32]":
     console = err()
 
     def progress(done: int, total: int) -> None:
-        if total > 1000:
+        if total > 1000 and (done == total or console.is_terminal):
             console.print(f"embedded {done:,} of {total:,} new texts", end="\n" if done == total else "\r")
 
     return vectors(texts, runtime=minilm.load, progress=progress)
-
-
-def _told(report: "Report") -> dict[str, Any]:
-    from router.head_training import interval
-
-    def rate(hits: int, number: int) -> dict[str, Any]:
-        low, high = interval(hits, number)
-        return {"rate": hits / number if number else None, "low": low, "high": high, "hits": hits, "of": number}
-
-    return {
-        "n": report.rows,
-        "accuracy": report.accuracy,
-        "low": report.low,
-        "high": report.high,
-        "ece": report.ece,
-        "of_labels": {
-            label: {"recall": rate(*report.recall(i)), "false_positives": rate(*report.false_positives(i))}
-            for i, label in enumerate(report.labels)
-        },
-        "confusion": {"labels": report.labels, "rows": report.confusion},
-    }
-
-
-def _show(report: "Report") -> None:
-    from router.head_training import interval
-
-    def rate(hits: int, number: int) -> str:
-        low, high = interval(hits, number)
-        return f"{hits / number:6.1%} [{low:.1%}, {high:.1%}] of {number:,}" if number else "–"
-
-    console = out()
-    shown = table("label", "recall", "false positives")
-    for i, label in enumerate(report.labels):
-        shown.add_row(label, rate(*report.recall(i)), rate(*report.false_positives(i)))
-    console.print(shown)
-    confusion = table("true \\ said", *(label[:9] for label in report.labels))
-    for label, row in zip(report.labels, report.confusion, strict=True):
-        confusion.add_row(label, *(str(count) if count else "·" for count in row))
-    console.print(confusion)
-    console.print(
-        f"accuracy {report.accuracy:.1%} [{report.low:.1%}, {report.high:.1%}] on {report.rows:,} texts; "
-        f"expected calibration error {report.ece:.3f}",
-        markup=False,
-        soft_wrap=True,
-    )

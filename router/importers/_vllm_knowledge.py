@@ -92,7 +92,9 @@ class Base:
 
 
 class Knowledge(dict[str, Base]):
-    """The knowledge bases whose examples were given."""
+    """The knowledge bases whose examples were given, and `modules`: the settings of its classifiers."""
+
+    modules: Mapping[str, Any]
 
     @classmethod
     def of(cls, config: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]) -> "Knowledge":
@@ -100,6 +102,7 @@ class Knowledge(dict[str, Base]):
         catalog = (config.get("global") or {}).get("model_catalog") or {}
         written = {row["name"]: row for row in catalog.get("kbs") or ()}
         made = cls()
+        made.modules = catalog.get("modules") or {}
         for name, content in given.items():
             row = written.get(name) or BUILT_IN.get(name) or {}
             labels = {

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from router.importers._vllm_rules import Truth, all_of, negated
+from router.importers._vllm_rules import Truth, all_of, any_of, negated
 from router.importers._vllm_signals import Signals
-from router.tree import Compare, Matched, Rule
+from router.tree import Compare, In, Matched, Not, Rule
 
 
 def project(section: Mapping[str, Any], signals: Signals) -> None:
@@ -20,19 +20,22 @@ def project(section: Mapping[str, Any], signals: Signals) -> None:
 
 
 def _partition(row: Mapping[str, Any], signals: Signals) -> None:
-    """Only the winner of the members matches afterwards. Domains are labels of one signal here, so exclusive already."""
+    """Only the winner of the members matches afterwards. Domains are labels of one signal here, so exclusive already:
+    the default among them also stands for a text whose domain is not known."""
     place = f"projections.partitions.{row['name']}"
     members = [name for name in row["members"] if ("embedding", name) in signals.means]
     domains = [name for name in row["members"] if ("domain", name) in signals.means]
     if len(members) + len(domains) < len(row["members"]):
         signals.lose(place, "members that are neither embedding nor domain are left out")
+    default = str(row.get("default") or "")
+    if default in domains and isinstance(found := signals.means["domain", default], Compare | In):
+        signals.means["domain", default] = any_of((found, Not(Matched(found.name))))
     if len(members) < 2:
         return
-    default = row.get("default") if row.get("default") in members else None
     made: dict[str, Any] = {"type": "partition", "of": [_name(signals, "embedding", name) for name in members]}
     if str(row.get("semantics")) == "softmax_exclusive":
         made["temperature"] = float(row.get("temperature") or 1.0)
-    if default is not None:
+    if default in members:
         made["default"] = _name(signals, "embedding", default)
     ours = signals.add("partition", row["name"], made)
     for name in members:

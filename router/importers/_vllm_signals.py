@@ -9,13 +9,19 @@ from typing import Any
 
 from router.importers import Imported
 from router.importers._vllm_knowledge import Knowledge
-from router.importers._vllm_rules import Truth, all_of, bounds, negated, rule
+from router.importers._vllm_rules import Truth, all_of, any_of, bounds, negated, rule
 from router.tree import Compare, In, Matched
 
 EMBEDDING = 0.72
 """Our cosine for one of 1 there."""
 COMPLEXITY = 0.9
 """Our difference of cosines for one of 1 there."""
+CONTRAST = 0.1
+"""Difference of cosines from which a pattern of attacks counts, where a rule names none: its default."""
+DOMAIN = 0.7
+"""Our confidence in a domain, which is calibrated, for one of 1 there: classifiers that are not tend to be too sure."""
+DOMAIN_THRESHOLD = 0.5
+"""Confidence below which it knows no domain, where its configuration does not say: its default."""
 _MODALITIES = {"AR": ("text",), "DIFFUSION": ("image", "audio", "video"), "BOTH": ("image", "audio", "video")}
 _FEEDBACK = {
     "satisfied": "satisfied",
@@ -150,7 +156,9 @@ class Signals:
         self.means["embedding", row["name"]] = Matched(self.add("embedding", row["name"], made))
 
     def _domain(self, row: Row, place: str) -> None:
-        name = self.once("domain", {"type": "domain", "scope": "last"})
+        module = (self.knowledge.modules.get("classifier") or {}).get("domain") or {}
+        least = round(float(module.get("threshold") or DOMAIN_THRESHOLD) * DOMAIN, 3)
+        name = self.once("domain", {"type": "domain", "min_confidence": least, "scope": "last"})
         labels = tuple(row.get("mmlu_categories") or (row["name"],))
         known = tuple(label for label in labels if label in DOMAINS)
         if len(known) < len(labels):
@@ -281,12 +289,22 @@ class Signals:
 
     def _jailbreak(self, row: Row, place: str) -> None:
         patterns = list(row.get("jailbreak_patterns") or ())
-        made: dict[str, Any] = {"type": "jailbreak", "threshold": float(row.get("threshold", 0.5))}
-        if str(row.get("method") or "classifier") != "classifier" and patterns:
-            made = {"type": "embedding", "candidates": patterns, "threshold": 0.5}
-            self.lose(place, "contrast with benign patterns became likeness to the attacks alone")
-        made["scope"] = "user" if row.get("include_history") else "last"
-        self.means["jailbreak", row["name"]] = Matched(self.add("jailbreak", row["name"], made))
+        scope = "user" if row.get("include_history") else "last"
+        method = str(row.get("method") or "classifier")
+        threshold = row.get("threshold")
+        found: list[Truth] = []
+        if method != "contrastive" or not patterns:
+            if threshold is not None:
+                self.lose(place, f"its threshold {threshold} is one of another classifier; ours keeps its own")
+            found.append(Matched(self.add("jailbreak", row["name"], {"type": "jailbreak", "scope": scope})))
+        if method != "classifier" and patterns:
+            made: dict[str, Any] = {"type": "embedding", "candidates": patterns, "scope": scope}
+            if benign := list(row.get("benign_patterns") or ()):
+                least = float(threshold) if threshold is not None and method == "contrastive" else CONTRAST
+                made |= {"against": benign, "threshold": round(least * COMPLEXITY, 3)}
+            name = row["name"] if not found else f"{row['name']}-patterns"
+            found.append(Matched(self.add("jailbreak", name, made)))
+        self.means["jailbreak", row["name"]] = any_of(found)
 
     def _pii(self, row: Row, place: str) -> None:
         allowed = row.get("pii_types_allowed") or ()
@@ -313,13 +331,12 @@ class Signals:
             self.lose(place, f"the knowledge base has no {target} {value!r}; it never matches")
             return
         made: dict[str, Any] = {"type": "kb", "file": base.file, "threshold": 0.0, "nearest": 2, "scope": "last"}
+        self.out.files[base.file] = base.content
         if str(row.get("match") or "best") == "threshold":
-            made |= {"in": list(labels), "threshold": round(base.threshold * EMBEDDING, 3)}
+            made |= {"in": list(labels), "match": "any", "threshold": round(base.threshold * EMBEDDING, 3)}
             self.means["kb", row["name"]] = Matched(self.add("kb", row["name"], made))
-            self.lose(place, "it matched where any of its labels was near enough; here where the nearest label is")
             return
         name = self.once(row["kb"], made)
-        self.out.files[base.file] = base.content
         self.means["kb", row["name"]] = (
             Compare(name, None, "==", labels[0]) if len(labels) == 1 else In(name, None, False, labels)
         )

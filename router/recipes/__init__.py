@@ -17,12 +17,20 @@ from experts.errors import InputError
 
 
 class Row(NamedTuple):
-    """A labelled text; `group` is what it was made of, "" for a text on its own; `source` says where it is from."""
+    """A labelled text; `group` is what it was made of, "" for a text on its own; `source` says where it is from;
+    a row of `weight` 2 counts as two rows when a head is fitted, not when one is measured."""
 
     text: str
     label: str
     group: str = ""
     source: str = "madrigal"
+    weight: float = 1.0
+
+
+def written(row: Row) -> str:
+    """A row as a line of JSON, without what it leaves at its default weight."""
+    told = {name: value for name, value in row._asdict().items() if name != "weight" or value != 1}
+    return json.dumps(told, ensure_ascii=False) + "\n"
 
 
 def lines(shared: Path, name: str) -> Iterator[dict[str, Any]]:

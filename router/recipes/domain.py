@@ -1,8 +1,10 @@
-"""Domain: examination questions of MMLU and MMLU-Pro with the latter's 14 categories, and plain questions of people.
+"""Domain: examination questions of MMLU and MMLU-Pro with the latter's 14 categories, and questions as people ask them.
 
-Left out is every question that repeats one of `signals/domain_dev.jsonl`, which measures the head.
+The latter were written for Madrigal: one by one, and from topics; knowing them only from examinations, a head is right
+about three of four. Left out is every question that repeats one of `signals/domain_dev.jsonl`, which measures the head.
 """
 
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -31,7 +33,12 @@ CATEGORIES = {
 895 questions of one sentence."""
 
 WAYS = 8
-"""Ways in which each topic is asked."""
+"""Ways in which each topic of `domain.yaml` is asked."""
+FEW_WAYS = 4
+"""Ways in which each of the many topics of `domain_topics.yaml` is asked."""
+WEIGHTS = {"routellm_mmlu": 0.5, "questions": 5.0, "topics": 0.4}
+"""What a row of a source counts, where not 1. MMLU's labels are those of its subjects, which mix; a question written on
+its own is worth several made from a pattern."""
 
 
 def rows(shared: Path) -> Iterator[Row]:
@@ -41,7 +48,7 @@ def rows(shared: Path) -> Iterator[Row]:
         bare = _bare(row.text)
         if len(bare) >= 5 and bare not in seen:
             seen.add(bare)
-            yield row
+            yield row._replace(weight=WEIGHTS.get(row.source, 1.0))
 
 
 def _all(shared: Path) -> Iterator[Row]:
@@ -51,12 +58,14 @@ def _all(shared: Path) -> Iterator[Row]:
     for row in lines(shared, "routing/routellm_mmlu.jsonl.gz"):
         if row["group"] in category:
             yield Row(question(row["prompt"]), category[row["group"]], source="routellm_mmlu")
-    import json
-
     exemplars = json.loads((shared / "signals/kb_mmlu.labels.json").read_text(encoding="utf-8"))
     for name, label in exemplars["labels"].items():
         for text in label["exemplars"]:
             yield Row(text, name, source="kb_mmlu")
+    yield from _written()
+
+
+def _written() -> Iterator[Row]:
     written, chance = phrases("domain"), random.Random(0)
     for name, topics in written["topics"].items():
         for topic in topics:
@@ -68,6 +77,15 @@ def _all(shared: Path) -> Iterator[Row]:
     for name, texts in written["talk"].items():
         for text in texts:
             yield Row(text, name)
+    for name, texts in phrases("domain_questions").items():
+        for text in texts:
+            yield Row(text, name, source="questions")
+    more, chance = phrases("domain_topics"), random.Random(1)
+    for part in ("chapters", "terms"):
+        for name, topics in more[part].items():
+            for topic in topics:
+                for way in chance.sample(written["ask"] + more["ask_also"], FEW_WAYS):
+                    yield Row(way.format(topic=topic), name, group=topic, source="topics")
 
 
 def _bare(text: str) -> str:

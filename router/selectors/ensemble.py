@@ -26,7 +26,7 @@ COST = "neural"
 NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
-MEMBERS = ("forest", "kernel", "words", "knn")
+MEMBERS = ("forest", "kernel", "words", "letters", "knn")
 _FOLDS = 4
 _ENOUGH = 3000
 """Prompts from which on one fold held out says enough about the weights."""
@@ -86,6 +86,7 @@ def predictor(learned: Learned) -> Predict:
     mean = learned.arrays["mean"]
 
     def predict(asked: Asked) -> "Floats":
+        asked = asked.read()
         made: Floats = mean + sum(weight * (each(asked) - mean) for weight, each in members)
         return made
 

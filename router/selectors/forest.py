@@ -33,7 +33,7 @@ LEAVES = (10, 25, 60)
 AXES = 60
 TRIED = 0.3
 """Share of the columns tried at a split. Like the trees and the axes, by cross-validation on llmrouter's training part."""
-_TRIAL_TREES = 60
+_TRIAL_TREES = 30
 
 
 class Params(LearnedParams):

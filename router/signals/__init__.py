@@ -18,6 +18,10 @@ A file whose `COST` is "derived" reads no prompt but other signals. It holds `re
     derive(see) -> Signal | Missing        pure; the names it still misses, where `see` gives None for one it cannot do without
 
 It is computed once what it reads is known, so it costs what that costs, and no more of that than it needs.
+
+A file whose answers come from a trained head holds `head` too, so that a policy can say where one is experimental:
+
+    def head(params, tools) -> Head | None         None where these parameters ask none; raises `ConfigError` as `build`
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping

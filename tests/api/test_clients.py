@@ -251,15 +251,15 @@ async def test_the_client_comes_back_when_it_was_told_to(server: Front) -> None:
         began = time.monotonic()
         raw = await client.chat.completions.with_raw_response.create(model="drip", messages=HELLO)
     assert raw.retries_taken == 1
-    assert 1 <= time.monotonic() - began < 10, "retry-after was one second; without it the client waits half of that"
+    assert 1 <= time.monotonic() - began < 30, "retry-after was one second; without it the client waits half of that"
     assert raw.parse().choices[0].message.content == " one two three"
 
 
 async def test_a_client_out_of_patience_stops_the_generation(server: Front, client: AsyncOpenAI) -> None:
     before = server.upstream.aborted
     with pytest.raises(openai.APITimeoutError):
-        await client.chat.completions.create(model="hang", messages=HELLO, timeout=0.5)
-    await until(lambda: server.upstream.aborted > before, 1)
+        await client.chat.completions.create(model="hang", messages=HELLO, timeout=2)
+    await until(lambda: server.upstream.aborted > before)
 
 
 async def test_a_stream_that_the_client_leaves_stops_the_generation(server: Front, client: AsyncOpenAI) -> None:
@@ -269,7 +269,7 @@ async def test_a_stream_that_the_client_leaves_stops_the_generation(server: Fron
         if chunk.choices[0].delta.content == " drop":
             break
     await stream.close()
-    await until(lambda: server.upstream.aborted > before, 1)
+    await until(lambda: server.upstream.aborted > before)
 
 
 async def test_a_stream_that_breaks_off_is_an_error_and_no_short_answer(client: AsyncOpenAI) -> None:

@@ -28,6 +28,8 @@ decisions:
 fallback: {{backoff_s: 0.05}}
 """
 COUNT = "Count from one to one hundred in words."
+ENDLESS = {"2": -100}
+"""Forbids the token that ends an answer, where a test needs all the tokens that it asks for."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,11 +100,13 @@ async def test_a_json_schema_is_kept(served: Served) -> None:
         person = json.loads(answer.json()["choices"][0]["message"]["content"])
         assert set(person) == {"name", "age"}
         assert isinstance(person["age"], int)
-    loose = await served.chat(
-        "Give me any JSON.", response_format={"type": "json_object"}, temperature=0, max_tokens=200
-    )
-    if loose.json()["choices"][0]["finish_reason"] == "stop":
-        assert isinstance(json.loads(loose.json()["choices"][0]["message"]["content"]), dict)
+    colours = [
+        {"role": "user", "content": "A colour as JSON"},
+        {"role": "assistant", "content": '{"colour": "red"}'},
+        {"role": "user", "content": "Another colour as JSON"},
+    ]
+    loose = await served.chat(messages=colours, response_format={"type": "json_object"}, temperature=0, max_tokens=200)
+    assert isinstance(json.loads(loose.json()["choices"][0]["message"]["content"]), dict)
 
 
 async def test_a_schema_that_cannot_be_enforced_is_refused_and_not_ignored(served: Served) -> None:
@@ -115,7 +119,7 @@ async def test_a_schema_that_cannot_be_enforced_is_refused_and_not_ignored(serve
 @pytest.mark.parametrize("stream", [False, True])
 async def test_several_choices_are_counted_together(served: Served, stream: bool) -> None:
     more: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    answer = await served.chat("Tell a story.", n=3, max_tokens=6, seed=1, temperature=1, **more)
+    answer = await served.chat("Tell a story.", n=3, max_tokens=6, seed=1, temperature=1, logit_bias=ENDLESS, **more)
     wire = chunks_of(answer.content)[-1] if stream else answer.json()
     assert wire["usage"]["completion_tokens"] == 18
     if not stream:
@@ -127,7 +131,7 @@ async def test_several_choices_are_counted_together(served: Served, stream: bool
 async def test_logprobs_have_the_form_and_number_that_was_asked_for(served: Served) -> None:
     for asked in (None, 2):
         more = {} if asked is None else {"top_logprobs": asked}
-        answer = await served.chat(COUNT, logprobs=True, max_tokens=3, temperature=0, **more)
+        answer = await served.chat(COUNT, logprobs=True, max_tokens=3, temperature=0, logit_bias=ENDLESS, **more)
         content = answer.json()["choices"][0]["logprobs"]["content"]
         assert len(content) == 3
         assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == (asked or 0) for token in content)
@@ -145,7 +149,12 @@ async def test_a_forced_tool_call_has_valid_arguments(served: Served) -> None:
         "function": {
             "name": "get_weather",
             "description": "The weather in a city",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string", "maxLength": 20}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
         },
     }
     answer = await served.chat(
@@ -183,22 +192,25 @@ async def test_a_prompt_longer_than_the_context_is_told_as_such(served: Served) 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_slot_is_free_within_a_second_of_the_client_leaving(served: Served, stream: bool) -> None:
-    task = asyncio.ensure_future(served.chat(COUNT, max_tokens=900, stream=stream, logit_bias={"2": -100}))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await said(served, "Hello", max_tokens=1)
+    allowed_s = max(1.0, 5 * (loop.time() - began))  # where the machine is busy with other things
+    task = asyncio.ensure_future(served.chat(COUNT, max_tokens=900, stream=stream, logit_bias=ENDLESS))
 
     async def busy() -> bool:
         return await served.counted('madrigal_expert_in_flight{expert="general"} 1.0')
 
-    await until(busy)
+    await until(busy, 60)
     task.cancel()
+    left = loop.time()
     await asyncio.gather(task, return_exceptions=True)
 
     async def idle() -> bool:
         return await served.counted('madrigal_expert_in_flight{expert="general"} 0.0')
 
-    await until(idle, 1)
-    began = asyncio.get_running_loop().time()
-    await said(served, "Hello", max_tokens=1)
-    assert asyncio.get_running_loop().time() - began < 1
+    await until(idle, 60)
+    assert loop.time() - left < allowed_s
 
 
 async def test_an_engine_killed_in_mid_answer_costs_its_calls_and_comes_back(served: Served) -> None:
@@ -207,14 +219,14 @@ async def test_an_engine_killed_in_mid_answer_costs_its_calls_and_comes_back(ser
     status = served.service.pool.status()[0]
     assert status.pid is not None
     said_so_far = b""
-    async with served.http.stream("POST", "/v1/chat/completions", json={**body, "logit_bias": {"2": -100}}) as stream:
+    async with served.http.stream("POST", "/v1/chat/completions", json={**body, "logit_bias": ENDLESS}) as stream:
         async for block in stream.aiter_bytes():
             if not said_so_far:
                 os.kill(status.pid, signal.SIGKILL)
             said_so_far += block
     assert chunks_of(said_so_far)[-1]["error"]["code"] == "stream_cut"
     assert b"[DONE]" not in said_so_far
-    await served.until_ready(30)
+    await served.until_ready()
     assert "Paris" in await said(served, "capital of France", max_tokens=24)
     assert served.service.pool.status()[0].restarts == 1
     assert not psutil.pid_exists(status.pid)

@@ -60,7 +60,7 @@ fallback: {{attempts: 1}}
             for _ in range(3):
                 await one(served, upstream, stream, leave=what == "abandoned")
             assert len(upstream.bodies) == 4
-            await until(lambda: not requests_alive(), 3)
+            await until(lambda: not requests_alive())
         finally:
             gc.enable()
 
@@ -82,8 +82,8 @@ decisions:
             async for line in answer.aiter_lines():
                 if leaves and line == "data: [DONE]":
                     break
-        await until(lambda: upstream.aborted, 1)
-        await until(lambda: served.counted('outcome="ok"'), 1)
+        await until(lambda: upstream.aborted)
+        await until(lambda: served.counted('outcome="ok"'))
         assert await served.counted("madrigal_requests_in_flight 0.0")
         assert await served.counted('madrigal_expert_in_flight{expert="e0"} 0.0')
 

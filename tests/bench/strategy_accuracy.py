@@ -101,7 +101,9 @@ async def main(number: int, only: list[str], as_json: bool) -> None:
                 if as_json:
                     print(json.dumps(row), flush=True)
                     continue
-                shares = (f"{100 * a:.0f} [{100 * lo:.0f}, {100 * hi:.0f}]" for a, lo, hi in (row["sums"], row["extractions"]))
+                shares = (
+                    f"{100 * a:.0f} [{100 * lo:.0f}, {100 * hi:.0f}]" for a, lo, hi in (row["sums"], row["extractions"])
+                )
                 print(f"| {strategy} | {' | '.join(shares)} | {row['calls']:.1f} | {row['tokens']:.0f} |", flush=True)
 
 

@@ -82,8 +82,9 @@ async def test_usage_is_always_asked_of_a_stream_and_shown_only_on_demand(upstre
 async def test_faults_become_errors_of_the_tree(
     upstream: Upstream, client: Client, model: str, error: type[Exception], stream: bool
 ) -> None:
+    limit_s = 0.2 if model.startswith("slow") else 60.0
     with pytest.raises(error) as raised:
-        await client.open(at(upstream, model, first_token_timeout_s=0.2, timeout_s=0.2), chat(stream), [BODY])
+        await client.open(at(upstream, model, first_token_timeout_s=limit_s, timeout_s=limit_s), chat(stream), [BODY])
     if error is EngineBusyError:
         assert raised.value.retry_after_s == 1.0  # type: ignore[attr-defined]
 
@@ -94,6 +95,35 @@ async def test_a_stream_that_fails_before_its_first_frame_may_go_elsewhere(
 ) -> None:
     with pytest.raises(EngineFaultError):
         await client.open(at(upstream, model), chat(True), [BODY])
+
+
+@pytest.mark.parametrize("model", ["empty", "unfinished"])
+async def test_a_json_answer_that_did_not_come_to_an_end_may_go_elsewhere(
+    upstream: Upstream, client: Client, model: str
+) -> None:
+    with pytest.raises(EngineFaultError, match="0 whole choices where 1 were asked for"):
+        await client.open(at(upstream, model), chat(), [BODY])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", {**BODY, "n": 2}),
+        ("completions", {"prompt": ["a", "b"]}),
+        ("completions", {"prompt": [[1, 2], [3]]}),
+    ],
+)
+async def test_an_engine_that_passes_over_a_choice_has_not_answered(
+    upstream: Upstream, client: Client, path: Any, body: dict[str, Any]
+) -> None:
+    with pytest.raises(EngineFaultError, match="1 whole choices where 2 were asked for"):
+        await client.open(at(upstream, "single"), Call(path, body), [body])
+
+
+async def test_a_prompt_is_not_sent_on_to_where_an_engine_points(upstream: Upstream, client: Client) -> None:
+    with pytest.raises(EngineFaultError, match="answered 307"):
+        await client.open(at(upstream, "moved"), chat(), [BODY])
+    assert len(upstream.bodies) == 1
 
 
 async def test_a_stream_cut_in_the_middle_raises_after_what_arrived(upstream: Upstream, client: Client) -> None:
@@ -117,7 +147,7 @@ async def test_closing_an_unfinished_stream_stops_the_engine(upstream: Upstream,
     async for _ in answer:
         break
     await answer.aclose()
-    await until(lambda: upstream.aborted, 1)
+    await until(lambda: upstream.aborted)
 
 
 async def test_a_stream_that_outlasts_its_time_is_cut(upstream: Upstream, client: Client) -> None:
@@ -149,7 +179,7 @@ async def test_one_failing_choice_fails_the_answer_and_stops_the_others(upstream
     upstream.script = ["drip", "err-500"]
     with pytest.raises(EngineFaultError):
         await client.open(at(upstream), chat(True), [BODY, BODY])
-    await until(lambda: upstream.aborted, 1)
+    await until(lambda: upstream.aborted)
 
 
 async def test_an_engine_that_only_streams_still_gives_one_json_body(upstream: Upstream, client: Client) -> None:

@@ -29,7 +29,7 @@ async def spawned(tmp_path: Path, code: str, **settings: object) -> Child:
     return await Child.spawn("general", [str(script)], settings, tmp_path / "general.log")
 
 
-async def gone(pid: int, within_s: float = 5.0) -> None:
+async def gone(pid: int, within_s: float = 30.0) -> None:
     """Wait until no such process runs."""
     deadline = time.monotonic() + within_s
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:

@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import io
+import os
 import resource
 import sys
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from experts.errors import SourceError
-from experts.sources import Progress, anchored, digest, pull, revision
+from experts.sources import Progress, anchored, cached, digest, pull, revision
 
 MODEL = b"GGUF" + bytes(range(256)) * 16000  # 4 MB
 SHA = hashlib.sha256(MODEL).hexdigest()
@@ -296,6 +298,95 @@ async def test_the_hub_offline(tmp_path: Path) -> None:
     _, err = await process.communicate()
     last = err.decode().strip().splitlines()[-1]
     assert "SourceError: hf:someone/model/m.gguf is not in the cache and the hub cannot be reached" in last
+
+
+class Hub:
+    """A hub of models on loopback. Each download breaks off where `cuts` says; `ranges` are what was asked for."""
+
+    COMMIT = "a" * 40
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files, self.cuts, self.ranges = files, list[int](), list[str]()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_get("/api/models/{repo:some/one}/revision/{revision}", self._about)
+        app.router.add_get("/api/models/{repo:some/one}/tree/{revision}", self._tree)
+        app.router.add_get("/api/models/{repo:some/one}", self._about)
+        app.router.add_get("/{repo:some/one}/resolve/{revision}/{file:.+}", self._file)
+        server = TestServer(app)
+        await server.start_server()
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            await server.close()
+
+    async def _about(self, request: web.Request) -> web.Response:
+        files = [{"rfilename": name} for name in self.files]
+        return web.json_response({"id": "some/one", "sha": self.COMMIT, "siblings": files})
+
+    async def _tree(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            [{"type": "file", "path": name, "size": len(body), "oid": name} for name, body in self.files.items()]
+        )
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        content = self.files[request.match_info["file"]]
+        start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": self.COMMIT}
+        answer = web.StreamResponse(status=206 if start else 200, headers=headers)
+        answer.content_length = len(content) - start
+        await answer.prepare(request)
+        if request.method == "GET":
+            self.ranges.append(request.headers.get("Range", ""))
+            stop = self.cuts.pop(0) if self.cuts else len(content)
+            await answer.write(content[start : start + stop])
+            if start + stop < len(content):
+                assert request.transport is not None
+                request.transport.close()
+        return answer
+
+
+async def from_hub(source: str, cache: Path, endpoint: str) -> Path:
+    """`pull` in a process of its own, as the hub's library reads its address when it is imported."""
+    code = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom experts.sources import pull\n"
+        "print(asyncio.run(pull(sys.argv[1], Path(sys.argv[2]))))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, source, str(cache)),
+        env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return Path(out.decode().strip())
+
+
+@pytest.mark.parametrize("source", ["hf:some/one/m.gguf", "hf:some/one", "hf:some/one@v1"])
+async def test_a_model_of_the_hub_is_resumed_and_then_found_without_it(source: str, tmp_path: Path) -> None:
+    model = MODEL * 6  # the hub's library writes ten megabytes at a time
+    hub = Hub({"README.md": b"about it", "m.gguf": model})
+    hub.cuts = [22_000_000]
+    async with hub.running() as endpoint:
+        path = await from_hub(source, tmp_path, endpoint)
+        assert path.name == "m.gguf" and path.read_bytes() == model
+        assert len(hub.ranges) == 2 and hub.ranges[1].startswith("bytes=2"), "the second try goes on from the first"
+    assert await from_hub(source, tmp_path, endpoint) == path, "nobody listens there any more"
+
+
+async def test_a_folder_of_the_hub_is_whole_or_not_there(tmp_path: Path) -> None:
+    hub = Hub({"config.json": b"{}", "model.safetensors": MODEL})
+    async with hub.running() as endpoint:
+        only_a_part = await from_hub("hf:some/one/config.json", tmp_path, endpoint)
+        assert cached("hf:some/one", tmp_path) is None
+        folder = await from_hub("hf:some/one", tmp_path, endpoint)
+    assert folder == only_a_part.parent
+    assert (folder / "model.safetensors").read_bytes() == MODEL
+    assert await from_hub("hf:some/one", tmp_path, endpoint) == folder
+    assert cached("hf:some/one", tmp_path) == folder
 
 
 async def test_a_revision_names_weights_and_options(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`madrigal serve` and `madrigal chat` as processes of their own, before a scripted engine."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 from experts.errors import InputError
 from orchestrator.cli.serve import banner, listen, url_of
 from orchestrator.config import parse_config
-from tests.fakes import Upstream
+from tests.fakes import Upstream, until
 
 COMMAND = str(Path(sys.executable).with_name("madrigal"))
 
@@ -89,6 +90,54 @@ async def test_serve_chat_and_stop(tmp_path: Path):
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 30)
         assert process.returncode in (0, -signal.SIGTERM)
+
+
+async def begun(http: httpx.AsyncClient, url: str) -> httpx.Response:
+    """A stream whose first word has come."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    return await http.send(http.build_request("POST", f"{url}/v1/chat/completions", json=body), stream=True)
+
+
+async def test_sigterm_lets_a_stream_end_and_takes_no_more(tmp_path: Path):
+    async with Upstream().running() as upstream:
+        path = policy(tmp_path, upstream.url)
+        path.write_text(path.read_text().replace("model: ok", "model: paused"))
+        async with served(path) as (process, url), httpx.AsyncClient(timeout=60) as http:
+            answer = await begun(http, url)
+            lines = answer.aiter_lines()
+            while "one" not in await anext(lines):
+                pass
+            process.send_signal(signal.SIGTERM)
+
+            async def closed() -> bool:
+                try:
+                    async with httpx.AsyncClient() as another:
+                        return (await another.get(f"{url}/health")).status_code == 503
+                except httpx.TransportError:
+                    return True
+
+            await until(closed)
+            assert process.returncode is None
+            upstream.go.set()
+            rest = [line async for line in lines if line]
+            assert '"finish_reason": "stop"' in rest[-2] and rest[-1] == "data: [DONE]"
+            await asyncio.wait_for(process.wait(), 60)
+
+
+async def test_a_stream_that_outlasts_the_drain_is_told_so(tmp_path: Path):
+    async with Upstream().running() as upstream:
+        path = policy(tmp_path, upstream.url, "server: {drain_s: 1}")
+        path.write_text(path.read_text().replace("model: ok", "model: drip"))
+        async with served(path) as (process, url), httpx.AsyncClient(timeout=60) as http:
+            answer = await begun(http, url)
+            lines = answer.aiter_lines()
+            await anext(lines)
+            process.send_signal(signal.SIGTERM)
+            rest = [line async for line in lines if line]
+            assert json.loads(rest[-1].removeprefix("data: "))["error"]["message"].startswith("this server is stopping")
+            assert "data: [DONE]" not in rest
+            await asyncio.wait_for(process.wait(), 60)
+            await until(lambda: upstream.aborted)
 
 
 async def test_ctrl_c_stops_the_server_quietly(tmp_path: Path):

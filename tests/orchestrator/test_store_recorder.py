@@ -253,7 +253,7 @@ async def test_while_the_file_is_locked_nothing_waits_and_the_oldest_are_dropped
             recorder.put(record(number))
             await asyncio.sleep(0.001)
             longest_s = max(longest_s, time.perf_counter() - before)
-        assert longest_s < 0.5  # a write attempt blocks for five seconds; this loop never does
+        assert longest_s < 3  # a write attempt blocks for five seconds; this loop never does
         assert await recorder.flush(0.05) is False
         assert recorder.queued == 50
         assert recorder.dropped == 150
@@ -381,7 +381,7 @@ async def test_under_load_records_are_written_in_company(store: Store) -> None:
     assert transactions <= 3 + took_s / 0.1
 
 
-async def until(true: Callable[[], Any], timeout_s: float = 5.0) -> None:
+async def until(true: Callable[[], Any], timeout_s: float = 30.0) -> None:
     """Wait for something that the background task does in its own time. `true` may be a coroutine function."""
     async with asyncio.timeout(timeout_s):
         while not (await found if inspect.isawaitable(found := true()) else found):  # noqa: ASYNC110

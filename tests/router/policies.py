@@ -112,11 +112,12 @@ def policy(
     constraints: tuple[ConstraintSpec, ...] = (),
     experts: tuple[Card, ...] = (card("a"), card("b")),
     script: Script | None = None,
+    tools: Tools | None = None,
     **more: Any,
 ) -> Policy:
     """A compiled policy."""
     spec = PolicySpec(name="auto", signals=signals, constraints=constraints, decisions=decisions, **more)
-    return compile_policy(spec, {e.name: e for e in experts}, load=script.load if script else registry.load)
+    return compile_policy(spec, {e.name: e for e in experts}, tools, load=script.load if script else registry.load)
 
 
 def prompt(text: str = "hi", **body: Any) -> Prompt:

@@ -152,6 +152,68 @@ def test_signals_keep_their_meaning() -> None:
     assert made_of["staff"] == {"type": "role", "users": ["mia"], "roles": ["staff"]}
 
 
+def test_domains_that_are_not_sure_are_not_known_and_a_partitions_default_stands_for_them() -> None:
+    section = """
+signals: {domains: [{name: law}, {name: math}, {name: other}]}
+projections:
+  partitions: [{name: p, semantics: softmax_exclusive, members: [law, math, other], default: other}]
+decisions:
+  - {name: a, rules: {type: domain, name: law}, modelRefs: [{model: small}]}
+  - {name: b, rules: {type: domain, name: other}, modelRefs: [{model: small}]}
+"""
+    assert made(section).policy["signals"]["domain (label)"]["min_confidence"] == 0.35
+    assert decided(section)["a"] == '`domain (label)` == "law"'
+    assert decided(section)["b"] == '`domain (label)` == "other" or not `domain (label)`'
+    modules = {"model_catalog": {"modules": {"classifier": {"domain": {"threshold": 0.7}}}}}
+    given = made(section, **{"global": modules}).policy["signals"]
+    assert given["domain (label)"]["min_confidence"] == 0.49
+
+
+@pytest.mark.parametrize(
+    ("row", "signals", "when"),
+    [
+        ("{name: j, threshold: 0.9}", {"j": {"type": "jailbreak", "scope": "last"}}, "j"),
+        (
+            "{name: j, method: contrastive, threshold: 0.2, include_history: true, jailbreak_patterns: [evil], "
+            "benign_patterns: [good]}",
+            {
+                "j": {
+                    "type": "embedding",
+                    "candidates": ["evil"],
+                    "scope": "user",
+                    "against": ["good"],
+                    "threshold": 0.18,
+                }
+            },
+            "j",
+        ),
+        (
+            "{name: j, method: hybrid, jailbreak_patterns: [evil]}",
+            {
+                "j": {"type": "jailbreak", "scope": "last"},
+                "j-patterns": {"type": "embedding", "candidates": ["evil"], "scope": "last"},
+            },
+            "j or j-patterns",
+        ),
+    ],
+)
+def test_jailbreak_rules_by_classifier_and_by_contrast(row: str, signals: dict[str, Any], when: str) -> None:
+    section = f"""
+signals: {{jailbreak: [{row}]}}
+decisions: [{{name: a, rules: {{type: jailbreak, name: j}}, modelRefs: [{{model: small}}]}}]
+"""
+    assert made(section).policy["signals"] == signals
+    assert decided(section)["a"] == when
+
+
+def test_any_label_of_a_knowledge_base_that_is_near_enough() -> None:
+    row = "{name: k, kb: my_kb, match: threshold, target: {kind: label, value: law}}"
+    out = made(f"signals: {{kb: [{row}]}}\ndecisions: [{{name: x, rules: {{type: kb, name: k}}}}]")
+    signal = out.policy["signals"]["k"]
+    assert (signal["in"], signal["match"]) == (["law"], "any")
+    assert signal["file"] in out.files
+
+
 PROJECTIONS = """
 signals:
   keywords: [{name: k, operator: OR, keywords: [a]}]

@@ -9,6 +9,7 @@ import pytest
 
 from experts.errors import InputError
 from router.outcomes import Asked, read
+from router.traits import traits
 
 ROWS = [
     {"id": "1", "prompt": "2+2?", "scores": {"a": 1, "b": 0.5}, "answers": {"a": "4", "b": "5"}, "answer": "4", "group": "sums", "split": "train"},
@@ -56,8 +57,12 @@ def test_rows_that_lack_a_model_are_told_apart(tmp_path: Path) -> None:
 def test_what_is_asked_holds_nothing_of_how_it_went(tmp_path: Path) -> None:
     outcomes = read([write(tmp_path / "o.jsonl", ROWS)])
     asked = outcomes.asked(np.zeros((2, 384), np.float32))
-    assert set(Asked.__slots__) == {"prompts", "vectors"}
+    assert set(Asked.__slots__) == {"prompts", "vectors", "form"}
     assert asked.take([1]).prompts == (ROWS[1]["prompt"],)
+    assert asked.form is None
+    form = asked.read().take([1]).form
+    assert form is not None
+    assert np.array_equal(form, traits([ROWS[1]["prompt"]])), "made of the text, and of nothing else"
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,11 @@ class TestLanguage:
             assert ask("language", text).label is None
             assert not ask("language", text).matched
 
+    @pytest.mark.parametrize("odd", ["\n", "\r\n\x00\u2028", "\ud800 "])
+    def test_any_text_can_be_read(self, odd: str) -> None:
+        text = f"Wie hoch ist die Zugspitze?{odd}Und wie komme ich am besten hinauf?"
+        assert ask("language", text).label == "de"
+
     def test_an_unknown_code_names_the_known_ones(self) -> None:
         with pytest.raises(ConfigError, match="no such language: 'english'") as caught:
             build("language", **{"in": ["english"]})
