@@ -90,7 +90,7 @@ async def deliberate(plan: Plan, job: Job, params: Deliberate) -> Answer:
         if not limit.expired():
             raise
         job.note("budget: the time was up")
-    if panel.best is None:
+    if panel.best is None and panel.aside is None:
         job.note("nobody answered: one plain call instead")
         return await _single(job)
     return panel.told()

@@ -199,6 +199,7 @@ class Reply:
             context_tokens=partial(_context_tokens, parts.pool),
             reroute=partial(_reroute, state, parts, request),
             created=int(self._created_at),
+            random=parts.random,
         )
         try:
             self._answer = await strategy.run(job, chosen.strategy.params)

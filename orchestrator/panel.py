@@ -68,15 +68,18 @@ class Ask:
     shaped: bool = False
     least: int = 0
     instead: bool = True
+    aside: bool = False
 
 
 class Panel:
-    """The experts of one request at the disposal of one strategy. `best` is the answer to give if nothing better comes."""
+    """The experts of one request at the disposal of one strategy. `best` is the answer to give if nothing better comes,
+    `aside` what came that is no answer."""
 
     def __init__(self, job: Job, budget: Budget) -> None:
         self.job = job
         self.purse = Purse(budget, job.clock)
         self.best: Voice | None = None
+        self.aside: Voice | None = None
         self._failed: dict[str, MadrigalError] = {}
         self._judged: dict[str, Callable[[str], str | None]] = {}
 
@@ -157,9 +160,13 @@ class Panel:
             return at, None
         self.purse.tokens += answer.usage.prompt_tokens + answer.usage.completion_tokens
         voice = _voice(ask.expert, body)
-        if voice["text"].strip() and self.best is None:
-            self.best = voice
-        return at, voice if voice["text"].strip() else None
+        if not voice["text"].strip():
+            return at, None
+        if ask.aside:
+            self.aside = self.aside or voice
+        else:
+            self.best = self.best or voice
+        return at, voice
 
     async def final(self, ask: Ask) -> Answer:
         """The answer to the client by one more call, streamed where it asked for a stream; its usage is that of all
@@ -183,7 +190,7 @@ class Panel:
     def told(self, voice: Voice | None = None) -> Answer:
         """A text that is there already, as the answer: `voice`, or the best so far. Raises what went wrong where
         there is none."""
-        voice = voice or self.best
+        voice = voice or self.best or self.aside
         if voice is None:
             raise self.failure()
         return Text(

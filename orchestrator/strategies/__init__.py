@@ -17,6 +17,7 @@ so for expressions over signals, and for what it needs of the engines of a decis
     def needs(params: Params, use: Sequence[str]) -> Iterable[tuple[str, Feature, str]]     parameter, feature, expert
 """
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,8 +47,9 @@ class Job:
     the selector gave them.
 
     `permits` says why the request may not reach an expert that is not among `experts` (None: it may); `judge` does so for
-    a text of others; `holds` tells whether an expression over the policy's signals is true of such a text; `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the
-    request's own policy. `notes` end in the trace. `created` is the answer's time, `clock` counts seconds.
+    a text of others; `holds` tells whether an expression over the policy's signals is true of such a text;
+    `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the request's own policy.
+    `notes` end in the trace. `created` is the answer's time, `clock` counts seconds, `random` gives numbers in [0, 1).
     """
 
     call: Call
@@ -63,6 +65,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     created: int = 0
     clock: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
 
     def note(self, text: str) -> None:
         """Tell the trace what happened."""
