@@ -106,7 +106,7 @@ def again(state: State, panel: Panel, params: Params) -> str:
     if tally.unanimous:
         job.note(f"debate: all agree after {state['round']} rounds")
     done = len(voices) < 2 or tally.unanimous or state["round"] >= params.rounds
-    return "end" if done or panel.purse.room(len(voices)) < len(voices) else "revise"
+    return "verdict" if done or panel.purse.room(len(voices)) < len(voices) else "revise"
 
 
 def conclude(state: State, panel: Panel, params: Params) -> Ask | Voice | None:
@@ -127,9 +127,9 @@ PLAN = Plan(
     State,
     {"begin": begin, "revise": revise},
     ((START, "begin"),),
-    "end",
+    "verdict",
     conclude,
-    {"begin": (again, ("revise", "end")), "revise": (again, ("revise", "end"))},
+    {"begin": (again, ("revise", "verdict")), "revise": (again, ("revise", "verdict"))},
 )
 
 
