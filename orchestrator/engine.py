@@ -22,6 +22,7 @@ from experts.registry import known, load
 from experts.stream import frame
 from orchestrator.attempts import Attempts
 from orchestrator.config import Config
+from orchestrator.durable import Durable
 from orchestrator.request import ChatRequest, Text
 from orchestrator.sessions import Sessions
 from orchestrator.shared import Admission, Limits
@@ -51,7 +52,7 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What outlives reloads: the effects a request needs. `put` records; `status_of` is the API's error map; `sessions`
-    remembers who answered each conversation."""
+    remembers who answered each conversation; `durable` keeps the steps of a run by its name, where texts are kept."""
 
     pool: Pool
     client: Client
@@ -63,6 +64,7 @@ class Parts:
     random: Callable[[], float] = random.random
     wall: Callable[[], float] = time.time
     sessions: Sessions = field(default_factory=Sessions)
+    durable: Callable[[str], Durable | None] = lambda thread: None
 
 
 def resolve(state: State, model: str) -> tuple[str, str | None, str | None]:
@@ -200,6 +202,7 @@ class Reply:
             reroute=partial(_reroute, state, parts, request),
             created=int(self._created_at),
             random=parts.random,
+            durable=parts.durable(f"{request.thread}/{chosen.strategy.type}") if request.thread is not None else None,
         )
         try:
             self._answer = await strategy.run(job, chosen.strategy.params)

@@ -19,6 +19,7 @@ from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
 from orchestrator.caller import Key
 from orchestrator.config import Config
+from orchestrator.durable import Durable
 from orchestrator.engine import Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
@@ -73,7 +74,8 @@ class Service:
             telemetry=self.telemetry,
             put=self._put,
             status_of=status_of,
-            keep_text=lambda: self.state.config.store.keep == "text",
+            keep_text=self._keeps_text,
+            durable=lambda thread: Durable(thread, store) if self._keeps_text() else None,
         )
         self.telemetry.read_on_scrape(self._readings)
 
@@ -231,6 +233,9 @@ class Service:
             policy_hash=config.policy_hash,
             created=int(time.time()),
         )
+
+    def _keeps_text(self) -> bool:
+        return self.state.config.store.keep == "text"
 
     def _put(self, record: RequestRecord) -> None:
         self.figures.note(record)
