@@ -17,7 +17,9 @@ class Tally:
     @classmethod
     def of(cls, voices: Sequence[Voice], prompt: str, kind: Kind, weights: Sequence[float] | None = None) -> "Tally":
         """Of voices to what `prompt` asks; without weights each counts 1."""
-        answers = tuple(answer_of(voice["text"], prompt=prompt, kind=kind) for voice in voices)
+        answers = tuple(
+            answer_of(voice["text"], prompt=prompt, kind=kind, cut=voice["finish"] == "length") for voice in voices
+        )
         return cls(answers, tuple(weights) if weights is not None else (1.0,) * len(answers))
 
     @property
