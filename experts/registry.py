@@ -19,6 +19,7 @@ def known(package: str) -> tuple[str, ...]:
 def load(package: str, name: str) -> ModuleType:
     """Import `package.name`; an unknown name raises `InputError` that lists the known ones."""
     if name not in known(package):
-        kind = package.rpartition(".")[2].rstrip("s")
+        folder = package.rpartition(".")[2]
+        kind = f"{folder[:-3]}y" if folder.endswith("ies") else folder.rstrip("s")
         raise InputError(f"unknown {kind} {name!r}; known: {', '.join(known(package))}")
     return importlib.import_module(f"{package}.{name}")

@@ -9,17 +9,23 @@ Knows no strategy. What a plan's state holds is plain data, so that a checkpoint
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, get_type_hints
 
 from experts.call import Answer, Call
+from experts.errors import MadrigalError
 from orchestrator.budget import Budget
-from orchestrator.panel import Ask, Panel, Voice
+from orchestrator.durable import Durable
+from orchestrator.panel import Ask, Panel, Standing, Voice
 from orchestrator.strategies import Job
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
 START = "start"
+STANDING = "standing"
+"""Where a durable run's state says how far its panel has come. No plan's own state has it."""
 _MOST_STEPS = 10_000
 """A plan ends by its own rules and its budget; this only stops one that is wrong."""
 
@@ -73,7 +79,21 @@ async def deliberate(plan: Plan, job: Job, params: Deliberate) -> Answer:
     A request whose form only one call can give (tools, several choices, logprobs, plain completions) is answered by one.
     So is one for which nothing came: every voice failed, or the budget's time was up before the first. Where something
     came, the best of it is the answer, whatever fails afterwards. Raises what `Attempts.first` raises.
+
+    With `job.durable` every answered call and every step that is done are kept, and a run that was broken off goes on with
+    them; what was kept is forgotten once the answer was given to its end, or failed for good.
     """
+    if job.durable is None:
+        return await _deliberate(plan, job, params)
+    try:
+        answer = await _deliberate(plan, job, params)
+    except MadrigalError:
+        await job.durable.forget()
+        raise
+    return job.durable.until_given(answer)
+
+
+async def _deliberate(plan: Plan, job: Job, params: Deliberate) -> Answer:
     if (why := alone(job.call)) is not None:
         job.note(f"one call: the request has {why}")
         return await _single(job)
@@ -90,7 +110,7 @@ async def deliberate(plan: Plan, job: Job, params: Deliberate) -> Answer:
         if not limit.expired():
             raise
         job.note("budget: the time was up")
-    if panel.best is None:
+    if panel.best is None and panel.aside is None:
         job.note("nobody answered: one plain call instead")
         return await _single(job)
     return panel.told()
@@ -118,19 +138,40 @@ async def _run(plan: Plan, panel: Panel, params: Any) -> State:
     await warm(plan)
     from langsmith import tracing_context
 
+    sitting = Sitting(panel, params)
     # LangGraph would send texts to LangSmith where the environment says so; what may leave is for the policy to say
     with tracing_context(enabled=False):
-        return await _READY[plan].ainvoke({}, {"recursion_limit": _MOST_STEPS}, context=Sitting(panel, params))
+        if panel.job.durable is None:
+            return await _READY[plan].ainvoke({}, {"recursion_limit": _MOST_STEPS}, context=sitting)
+        return await _continue(plan, sitting, panel.job.durable)
 
 
-def compiled(plan: Plan, *, drawn: bool = False) -> "CompiledStateGraph[Any, Any, Any, Any]":
-    """The plan as LangGraph runs it; `drawn` with its final step as a node, which running does without."""
+async def _continue(plan: Plan, sitting: Sitting, durable: Durable) -> State:
+    """Run a plan from its last step that was kept, or from the start."""
+    from orchestrator.store.checkpoints import checkpointer
+
+    graph = compiled(plan, checkpoints=checkpointer(durable.store))
+    config: RunnableConfig = {"configurable": {"thread_id": durable.thread}, "recursion_limit": _MOST_STEPS}
+    kept = await graph.aget_state(config)
+    if not kept.next and not kept.values:
+        return await graph.ainvoke({}, config, context=sitting, durability="sync")
+    calls = await durable.kept()
+    sitting.panel.resume(kept.values.get(STANDING), calls)
+    sitting.panel.job.note(f"taken up again after {len(calls)} answered calls")
+    return await graph.ainvoke(None, config, context=sitting, durability="sync") if kept.next else kept.values
+
+
+def compiled(
+    plan: Plan, *, drawn: bool = False, checkpoints: "BaseCheckpointSaver[Any] | None" = None
+) -> "CompiledStateGraph[Any, Any, Any, Any]":
+    """The plan as LangGraph runs it; `drawn` with its final step as a node, which running does without. With
+    `checkpoints` they keep its state, and where the panel stands, after each step."""
     from langgraph.graph import END, StateGraph
     from langgraph.graph import START as BEGIN
 
-    graph: Any = StateGraph(plan.state, context_schema=Sitting)
+    graph: Any = StateGraph(plan.state if checkpoints is None else _standing(plan.state), context_schema=Sitting)
     for name, step in plan.steps.items():
-        graph.add_node(name, _node(step))
+        graph.add_node(name, _node(step, standing=checkpoints is not None))
     place = {START: BEGIN, plan.final: plan.final if drawn else END}
     if drawn:
         graph.add_node(plan.final, _nothing)
@@ -139,15 +180,23 @@ def compiled(plan: Plan, *, drawn: bool = False) -> "CompiledStateGraph[Any, Any
         graph.add_edge(place.get(a, a), place.get(b, b))
     for name, (turn, ways) in plan.turns.items():
         graph.add_conditional_edges(name, _turn(turn), {way: place.get(way, way) for way in ways})
-    return graph.compile()  # type: ignore[no-any-return]
+    return graph.compile(checkpointer=checkpoints)  # type: ignore[no-any-return]
 
 
-def _node(step: Step) -> Callable[[State], Awaitable[Mapping[str, Any]]]:
+def _standing(state: type) -> type:
+    """A plan's state with where the panel stands."""
+    made: Any = TypedDict
+    found: type = made(state.__name__, {**get_type_hints(state), STANDING: Standing}, total=False)
+    return found
+
+
+def _node(step: Step, *, standing: bool) -> Callable[[State], Awaitable[Mapping[str, Any]]]:
     from langgraph.runtime import get_runtime
 
     async def node(state: State) -> Mapping[str, Any]:
         sitting = get_runtime(Sitting).context
-        return await step(state, sitting.panel, sitting.params)
+        changed = await step(state, sitting.panel, sitting.params)
+        return {**changed, STANDING: sitting.panel.standing()} if standing else changed
 
     return node
 

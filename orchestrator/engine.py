@@ -23,6 +23,7 @@ from experts.stream import frame
 from orchestrator.attempts import Attempts
 from orchestrator.chain import Chain
 from orchestrator.config import Config
+from orchestrator.durable import Durable
 from orchestrator.plugins import Turn
 from orchestrator.request import ChatRequest, Text
 from orchestrator.sessions import Sessions
@@ -54,7 +55,7 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What outlives reloads: the effects a request needs. `put` records; `status_of` is the API's error map; `sessions`
-    remembers who answered each conversation."""
+    remembers who answered each conversation; `durable` keeps the steps of a run by its name, where texts are kept."""
 
     pool: Pool
     client: Client
@@ -66,6 +67,7 @@ class Parts:
     random: Callable[[], float] = random.random
     wall: Callable[[], float] = time.time
     sessions: Sessions = field(default_factory=Sessions)
+    durable: Callable[[str], Durable | None] = lambda thread: None
 
 
 def resolve(state: State, model: str) -> tuple[str, str | None, str | None]:
@@ -202,6 +204,8 @@ class Reply:
             context_tokens=partial(_context_tokens, parts.pool),
             reroute=partial(_reroute, state, parts, request),
             created=int(self._created_at),
+            random=parts.random,
+            durable=parts.durable(f"{request.thread}/{chosen.strategy.type}") if request.thread is not None else None,
         )
         chain = state.chains.get((chosen.policy, chosen.decision))
         try:

@@ -11,16 +11,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import orjson
 
-from experts.call import Answer, Call
+from experts.call import Answer, Call, Usage
 from experts.errors import ExpertError, InputError, MadrigalError, UnavailableError, UnsupportedError
 from orchestrator.budget import Budget, Purse
 from orchestrator.request import Summed, Text
 from orchestrator.strategies import Job
 from router.prompt import estimate, needs
+
+if TYPE_CHECKING:
+    from orchestrator.store.kept_calls import KeptCall
 
 Message = Mapping[str, Any]
 Messages = Sequence[Message]
@@ -57,7 +60,8 @@ class Ask:
     expert see and that fit its context, in their order. `sampling` replaces fields of the client's body. `shaped` says
     whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace. With fewer
     than `least` quotes left the call fails: a judge who may not see the answer has nothing to say. Where the last call
-    cannot begin, others are asked `instead`, or else the best answer so far is given.
+    cannot begin, others are asked `instead`, or else the best answer so far is given. What is `aside` is work on the way (a
+    plan, a critique): it is given as the answer only where the time is up and nothing else came.
     """
 
     expert: str
@@ -68,15 +72,38 @@ class Ask:
     shaped: bool = False
     least: int = 0
     instead: bool = True
+    aside: bool = False
+
+
+class Standing(TypedDict):
+    """How far a panel has come, as plain data: what a run that is taken up again goes on with.
+
+    `asked` is how often calls were made together; `usage` are prompt, completion and cached tokens and whether they are estimated; `seconds` those spent of the budget's.
+    """
+
+    asked: int
+    calls: int
+    tokens: int
+    usage: list[int]
+    seconds: float
+    best: Voice | None
+    aside: Voice | None
+    notes: list[str]
 
 
 class Panel:
-    """The experts of one request at the disposal of one strategy. `best` is the answer to give if nothing better comes."""
+    """The experts of one request at the disposal of one strategy. `best` is the answer to give if nothing better comes,
+    `aside` what came that is no answer."""
 
     def __init__(self, job: Job, budget: Budget) -> None:
         self.job = job
         self.purse = Purse(budget, job.clock)
         self.best: Voice | None = None
+        self.aside: Voice | None = None
+        self._begun = job.clock()
+        self._asked = 0
+        self._kept: Mapping[tuple[int, int], KeptCall] = {}
+        self._before = Usage()
         self._failed: dict[str, MadrigalError] = {}
         self._judged: dict[str, Callable[[str], str | None]] = {}
 
@@ -113,7 +140,8 @@ class Panel:
         if room < len(asks):
             self.job.note(f"budget: {room} of {len(asks)} calls made")
         self.purse.calls += room
-        tasks = [asyncio.ensure_future(self._one(at, ask)) for at, ask in enumerate(asks[:room])]
+        self._asked += 1
+        tasks = [asyncio.ensure_future(self._one(at, ask, self._asked)) for at, ask in enumerate(asks[:room])]
 
         stream = self._as_they_come(tasks)
         try:
@@ -143,8 +171,13 @@ class Panel:
                 if voice is not None:
                     yield at, voice
 
-    async def _one(self, at: int, ask: Ask) -> tuple[int, Voice | None]:
-        """One call, read to its end. A failure is kept, to be told if nobody answers at all."""
+    async def _one(self, at: int, ask: Ask, asked: int) -> tuple[int, Voice | None]:
+        """One call, read to its end; in a run that is taken up again what it said before. A failure is kept, to be told if
+        nobody answers at all."""
+        before = self._kept.get((asked, at))
+        if before is not None and before.role == ask.role and before.voice["expert"] == ask.expert:
+            self._before += before.usage
+            return at, self._heard(ask, before.voice, before.usage)
         try:
             call = await self._call(ask, stream=False)
             answer = await self.job.attempts.one(ask.expert, call, role=ask.role)
@@ -155,11 +188,23 @@ class Panel:
         except (ExpertError, InputError) as error:
             self._failed[ask.expert] = error
             return at, None
-        self.purse.tokens += answer.usage.prompt_tokens + answer.usage.completion_tokens
         voice = _voice(ask.expert, body)
-        if voice["text"].strip() and self.best is None:
-            self.best = voice
-        return at, voice if voice["text"].strip() else None
+        if self.job.durable is not None:
+            from orchestrator.store.kept_calls import KeptCall
+
+            await self.job.durable.keep(asked, at, KeptCall(ask.role, voice, answer.usage))
+        return at, self._heard(ask, voice, answer.usage)
+
+    def _heard(self, ask: Ask, voice: Voice, usage: Usage) -> Voice | None:
+        """A voice that came, counted; None where it says nothing."""
+        self.purse.tokens += usage.prompt_tokens + usage.completion_tokens
+        if not voice["text"].strip():
+            return None
+        if ask.aside:
+            self.aside = self.aside or voice
+        else:
+            self.best = self.best or voice
+        return voice
 
     async def final(self, ask: Ask) -> Answer:
         """The answer to the client by one more call, streamed where it asked for a stream; its usage is that of all
@@ -174,7 +219,7 @@ class Panel:
             try:
                 call = await self._call(replace(ask, expert=expert, shaped=True), stream=self.job.call.stream)
                 answer = await self.job.attempts.one(expert, call, role=ask.role)
-                return Summed(answer, self.job.attempts.spent, ask_usage=self.job.ask_usage)
+                return Summed(answer, self.spent, ask_usage=self.job.ask_usage)
             except (ExpertError, InputError) as error:
                 self._failed[expert] = error
                 self.job.note(f"{expert} failed at the last step ({error.code or type(error).__name__})")
@@ -183,7 +228,7 @@ class Panel:
     def told(self, voice: Voice | None = None) -> Answer:
         """A text that is there already, as the answer: `voice`, or the best so far. Raises what went wrong where
         there is none."""
-        voice = voice or self.best
+        voice = voice or self.best or self.aside
         if voice is None:
             raise self.failure()
         return Text(
@@ -194,8 +239,42 @@ class Panel:
             created=self.job.created,
             finish=voice["finish"],
             ask_usage=self.job.ask_usage,
-            usage=self.job.attempts.spent(),
+            usage=self.spent(),
         )
+
+    def spent(self) -> Usage:
+        """Tokens of all calls so far, those before the run was taken up again included."""
+        return self._before + self.job.attempts.spent()
+
+    def standing(self) -> Standing:
+        """How far it has come."""
+        usage = self.spent()
+        return Standing(
+            asked=self._asked,
+            calls=self.purse.calls,
+            tokens=self.purse.tokens,
+            usage=[usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, int(usage.estimated)],
+            seconds=self.job.clock() - self._begun,
+            best=self.best,
+            aside=self.aside,
+            notes=list(self.job.notes),
+        )
+
+    def resume(self, standing: Standing | None, kept: "Mapping[tuple[int, int], KeptCall]") -> None:
+        """Go on from where a run of the same request stood (None: in its first step), with its answered calls; to be asked
+        before the first one."""
+        self._kept = kept
+        if standing is None:
+            return
+        self._asked = standing["asked"]
+        self.purse.calls, self.purse.tokens = standing["calls"], standing["tokens"]
+        prompt, completion, cached, estimated = standing["usage"]
+        self._before = Usage(prompt, completion, cached, bool(estimated))
+        self._begun -= standing["seconds"]
+        if self.purse.ends is not None:
+            self.purse.ends -= standing["seconds"]
+        self.best, self.aside = standing["best"], standing["aside"]
+        self.job.notes[:0] = standing["notes"]
 
     def failure(self) -> MadrigalError:
         """What to raise where nobody answered: the one error there was, or all of them together."""

@@ -8,6 +8,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from experts import registry
 from orchestrator.cases import Case
 from orchestrator.policy_file import BACKENDS, PLUGINS, SELECTORS, SIGNALS, STRATEGIES
@@ -37,6 +39,22 @@ def updated(page: str) -> str:
     if not begin or not end:
         raise ValueError(f"the page must hold the lines {BEGIN} and {END}")
     return f"{head}{BEGIN}\n\n{reference()}\n{END}{tail}"
+
+
+def parameters(model: type[BaseModel]) -> Iterator[str]:
+    """The parameters of one file of a folder, as a Markdown table."""
+    schema = model.model_json_schema()
+    yield from _table(schema.get("properties", {}), schema.get("$defs", {}), schema.get("required", ()))
+
+
+def rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
+    """The same for a terminal: name, kind of value, default, meaning."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    for name, value in schema.get("properties", {}).items():
+        default = "required" if name in schema.get("required", ()) else _default(value)
+        kind, default = _kind(value, definitions).replace("`", ""), default.replace("`", "")
+        yield name, kind, default, str(value.get("description", ""))
 
 
 def _reference(schema: Mapping[str, Any]) -> Iterator[str]:

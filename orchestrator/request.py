@@ -18,7 +18,9 @@ class ChatRequest:
 
     `body` is the wire body as sent, without `madrigal`; `wants_trace` is whether it asked for the trace; `ask_usage`
     whether a stream shall end with the usage chunk; `headers` are lower-case and hold no credentials. `via` is the path
-    it came by where that is another one, for the record.
+    it came by where that is another one, for the record. With a `thread`, a name of our own making that no other request
+    has, a strategy's run is kept under it: the same request with the same thread goes on with it, also in another process
+    (docs/strategies.md).
     """
 
     id: str
@@ -31,6 +33,7 @@ class ChatRequest:
     ask_usage: bool = False
     wants_trace: bool = False
     via: str = ""
+    thread: str | None = None
 
 
 @dataclass(slots=True)

@@ -53,3 +53,8 @@ def samples(
         Ask(experts[at % len(experts)], write, role=role, sampling=sampling.fields(job.call.body, at), shaped=shaped)
         for at in range(number)
     ]
+
+
+def plain(job: Job, expert: str) -> Ask:
+    """The client's own messages to one expert, for the answer itself: where there is nothing to make it of."""
+    return samples(job, expert, 1, Sampling(), shaped=True, role="answer")[0]

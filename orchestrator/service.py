@@ -21,6 +21,7 @@ from experts.sources import default_cache
 from orchestrator.caller import Key
 from orchestrator.chain import chains
 from orchestrator.config import Config
+from orchestrator.durable import Durable
 from orchestrator.engine import STRATEGIES, Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
@@ -78,7 +79,8 @@ class Service:
             telemetry=self.telemetry,
             put=self._put,
             status_of=status_of,
-            keep_text=lambda: self.state.config.store.keep == "text",
+            keep_text=self._keeps_text,
+            durable=lambda thread: Durable(thread, store) if self._keeps_text() else None,
         )
         self.telemetry.read_on_scrape(self._readings)
 
@@ -271,8 +273,11 @@ class Service:
             embedder=self.embedder,
             store=self.store,
             folder=config.folder,
-            keep_text=lambda: self.state.config.store.keep == "text",
+            keep_text=self._keeps_text,
         )
+
+    def _keeps_text(self) -> bool:
+        return self.state.config.store.keep == "text"
 
     def _put(self, record: RequestRecord) -> None:
         self.figures.note(record)

@@ -7,5 +7,7 @@ url.py         which URLs are accepted, and how they are shown
 models.py      the tables
 migrations/    how the tables came to be, step by step (alembic)
 queries.py     usage, feedback, retention
+checkpoints.py how far durable strategies have come, as LangGraph keeps it
+kept_calls.py  … and which calls were answered
 key_table.py   keys in the database (their meaning is in orchestrator/keys.py)
 """

@@ -4,6 +4,8 @@
     requests 1 ── 0..1 feedback    what its asker thought of the answer
     usage                          totals per day, key, decision and expert: retention does not erase what was spent
     keys, counters                 who may call; every change of a key draws the next number of the counter `keys`
+    checkpoints, checkpoint_writes, checkpoint_calls
+                                   how far durable strategies have come: each run's last state and its answered calls
 
 A change here needs a step in `migrations/versions/` and a new `SCHEMA`; a test compares the two.
 """
@@ -14,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The migration these tables correspond to."""
 
 
@@ -149,4 +151,51 @@ counters = sa.Table(
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("thread", sa.String, primary_key=True),  # the run's name
+    sa.Column("namespace", sa.String, primary_key=True),  # LangGraph's, "" for all but graphs within graphs
+    sa.Column("id", sa.String, primary_key=True),  # grows with every step
+    sa.Column("parent", sa.String),
+    sa.Column("kind", sa.String, nullable=False),  # how `state` is written
+    sa.Column("state", sa.LargeBinary, nullable=False),
+    sa.Column("about_kind", sa.String, nullable=False),
+    sa.Column("about", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_checkpoints_created_at", "created_at"),
+)
+
+checkpoint_writes = sa.Table(
+    "checkpoint_writes",
+    metadata,
+    sa.Column("thread", sa.String, primary_key=True),  # no foreign key: they may come before their checkpoint
+    sa.Column("namespace", sa.String, primary_key=True),
+    sa.Column("checkpoint", sa.String, primary_key=True),
+    sa.Column("task", sa.String, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("task_path", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_checkpoint_writes_created_at", "created_at"),
+)
+
+checkpoint_calls = sa.Table(
+    "checkpoint_calls",
+    metadata,
+    sa.Column("thread", sa.String, primary_key=True),
+    sa.Column("asked", sa.Integer, primary_key=True),  # the how-manieth asking of the run, from 1
+    sa.Column("seq", sa.Integer, primary_key=True),  # the call's number among those made together
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("voice", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger, nullable=False),
+    sa.Column("estimated", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_checkpoint_calls_created_at", "created_at"),
 )

@@ -5,10 +5,10 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from orchestrator.store.models import requests
+from orchestrator.store.models import checkpoint_calls, checkpoint_writes, checkpoints, requests
 from orchestrator.store.models import usage as usage_table
 from orchestrator.store.records import UsageRow
-from orchestrator.store.store import Store
+from orchestrator.store.store import Store, whole
 
 PURGE_ROWS = 2_000
 """Requests deleted in one transaction: other writers wait for no more than this."""
@@ -74,6 +74,21 @@ async def purge(store: Store, older_than: datetime, *, rows: int = PURGE_ROWS) -
         total += removed
         if removed < rows:
             return total
+
+
+async def purge_checkpoints(store: Store, older_than: datetime) -> int:
+    """Delete the states of durable runs that did not come any further since `older_than` (aware), and calls and writes
+    from before. Returns how many states."""
+
+    async def delete() -> int:
+        async with store.writing() as connection:
+            for table in (checkpoint_calls, checkpoint_writes):
+                await connection.execute(sa.delete(table).where(table.c.created_at < older_than))
+            return (
+                await connection.execute(sa.delete(checkpoints).where(checkpoints.c.created_at < older_than))
+            ).rowcount
+
+    return await whole(delete())
 
 
 async def table_rows(store: Store) -> dict[str, int]:

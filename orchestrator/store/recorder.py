@@ -18,13 +18,15 @@ import sqlalchemy as sa
 from experts.errors import ConflictError, InputError, NotFoundError, StoreError
 from orchestrator.caller import Key
 from orchestrator.store.models import feedback, requests
-from orchestrator.store.queries import purge, spent_usd
+from orchestrator.store.queries import purge, purge_checkpoints, spent_usd
 from orchestrator.store.records import Keep, RequestRecord
 from orchestrator.store.store import Store
 from orchestrator.store.writing import clean, write
 
 log = logging.getLogger("madrigal.store")
 
+CHECKPOINT_LIFE = timedelta(days=1)
+"""How long a durable run that nobody takes up again is kept; where texts are not kept any more it goes at once."""
 _FIRST_RETRY_S = 0.25
 _LONGEST_RETRY_S = 5.0
 _DAY_S = 86_400.0
@@ -241,13 +243,15 @@ class Recorder:
 
     async def _purge_daily(self) -> None:
         while True:
-            if self._retention_days is not None:
-                older_than = datetime.fromtimestamp(self._clock(), UTC) - timedelta(days=self._retention_days)
-                try:
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            try:
+                await purge_checkpoints(self._store, now - CHECKPOINT_LIFE if self._keep == "text" else now)
+                if self._retention_days is not None:
+                    older_than = now - timedelta(days=self._retention_days)
                     if removed := await purge(self._store, older_than):
                         log.info("%d requests older than %g days were deleted", removed, self._retention_days)
-                except StoreError as error:
-                    log.warning("what is too old could not be deleted: %s", error)
+            except StoreError as error:
+                log.warning("what is too old could not be deleted: %s", error)
             await asyncio.sleep(_DAY_S)
 
 

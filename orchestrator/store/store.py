@@ -8,10 +8,10 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from experts.errors import StoreError
 from orchestrator.store import migrations
 from orchestrator.store.models import SCHEMA
 from orchestrator.store.url import default_url, parse, shown
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
 """How long one statement waits for another process's lock on the SQLite file before it fails (and is tried again)."""
@@ -106,6 +108,17 @@ class Store:
             if connection.dialect.name == "postgresql":
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             await connection.run_sync(migrations.upgrade)
+
+
+async def whole(write: Coroutine[Any, Any, T]) -> T:
+    """What a short write gives, waited for also where the waiting is cancelled: a transaction that is cut in half costs its
+    connection."""
+    task = asyncio.ensure_future(write)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _make_room(file: Path) -> None:

@@ -17,6 +17,7 @@ so for expressions over signals, and for what it needs of the engines of a decis
     def needs(params: Params, use: Sequence[str]) -> Iterable[tuple[str, Feature, str]]     parameter, feature, expert
 """
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from experts.call import Call
 
 if TYPE_CHECKING:  # checking a policy file reads Params only: it shall not load HTTP client and pool
     from orchestrator.attempts import Attempts
+    from orchestrator.durable import Durable
     from router.policy import Route
 
 Judge: TypeAlias = Callable[[str], Awaitable[Callable[[str], str | None]]]
@@ -46,8 +48,9 @@ class Job:
     the selector gave them.
 
     `permits` says why the request may not reach an expert that is not among `experts` (None: it may); `judge` does so for
-    a text of others; `holds` tells whether an expression over the policy's signals is true of such a text; `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the
-    request's own policy. `notes` end in the trace. `created` is the answer's time, `clock` counts seconds.
+    a text of others; `holds` tells whether an expression over the policy's signals is true of such a text;
+    `context_tokens` is what an expert can read, where known; `reroute` routes a sub-task by the request's own policy.
+    `durable` keeps the steps of a run that is to outlive this process, None where none is. `notes` end in the trace. `created` is the answer's time, `clock` counts seconds, `random` gives numbers in [0, 1).
     """
 
     call: Call
@@ -60,9 +63,11 @@ class Job:
     holds: Callable[[str, str], Awaitable[bool]] = _nothing_holds
     context_tokens: Callable[[str], int | None] = lambda expert: None
     reroute: "Callable[[Sequence[Mapping[str, Any]]], Awaitable[Route]] | None" = None
+    durable: "Durable | None" = None
     notes: list[str] = field(default_factory=list)
     created: int = 0
     clock: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
 
     def note(self, text: str) -> None:
         """Tell the trace what happened."""
