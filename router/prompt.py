@@ -13,8 +13,9 @@ import orjson
 
 from experts.spec import Feature
 
-Scope: TypeAlias = Literal["user", "last", "system", "conversation", "all"]
-"""Which text a signal reads: `user` every user turn; `last` the last user turn; `system` system and developer
+Scope: TypeAlias = Literal["user", "last", "given", "system", "conversation", "all"]
+"""Which text a signal reads: `user` every user turn; `last` the last user turn; `given` user turns and what tools returned,
+which may hold anything and is what guards read; `system` system and developer
 messages; `conversation` everything but those; `all` everything. Turns are joined by a line break."""
 
 TOKENS_PER_CHARACTER = 0.28
@@ -118,6 +119,11 @@ class Prompt:
     def last_text(self) -> str:
         """The last user turn."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @cached_property
+    def given_text(self) -> str:
+        """What came from outside: every user turn, and every result of a tool."""
+        return "\n".join([m.text for m in self.messages if m.role in ("user", "tool", "function")])
 
     @cached_property
     def system_text(self) -> str:

@@ -29,7 +29,7 @@ class Params(Frozen):
     safe: str | None = Field(
         None, description="for guards: of a long text the window that is least likely this label is what counts"
     )
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
 
 def head(params: Params, tools: Tools) -> Head:

@@ -33,7 +33,7 @@ class Params(Frozen):
         description="value from which it is hard, and below whose mirror it is easy; default: 0.6 for the head "
         "(easy below 0.4), 0.05 for exemplars (easy below -0.05)",
     )
-    scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("last", description="which text is read: user, last, given, system, conversation or all")
 
     @model_validator(mode="after")
     def _both(self) -> "Params":

@@ -27,7 +27,7 @@ class Params(Frozen):
         "engineering, health, history, law, math, other, philosophy, physics or psychology",
     )
     min_confidence: float = Field(0.0, ge=0, le=1, description="below it the subject counts as not known")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
 
 def head(params: Params, tools: Tools) -> Head:

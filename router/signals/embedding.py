@@ -32,7 +32,7 @@ class Params(Frozen):
     over: Literal["max", "mean", "any"] = Field(
         "max", description="what is compared with the threshold: the best candidate's cosine, the mean, or each (any)"
     )
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
 
 def build(params: Params, tools: Tools) -> EvaluateLater:

@@ -30,7 +30,7 @@ class Params(Frozen):
     severities: tuple[Severity, ...] = Field((), description="severities, as whole words")
     codes: tuple[Word, ...] = Field((), description="action codes, as whole words: TXN_DECLINE")
     urgent: bool = Field(False, description="whether words of urgency count: urgent, asap, deadline …")
-    scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("last", description="which text is read: user, last, given, system, conversation or all")
 
     @model_validator(mode="after")
     def _something(self) -> "Params":

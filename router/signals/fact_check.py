@@ -21,7 +21,7 @@ class Params(Frozen):
     """It matches if the request asks for facts, and not for invention, rewriting, arithmetic or code."""
 
     threshold: float = Field(0.5, ge=0, le=1, description="probability from which it matches")
-    scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("last", description="which text is read: user, last, given, system, conversation or all")
 
 
 def head(params: Params, tools: Tools) -> Head:

@@ -41,7 +41,10 @@ class Params(Frozen):
         le=256,
         description="windows of some 250 tokens that are read of a long text; of more, as many at even distances",
     )
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field(
+        "given",
+        description="which text is read: user, last, given (user turns and results of tools), system, conversation or all",
+    )
 
 
 def head(params: Params, tools: Tools) -> Head:

@@ -36,7 +36,7 @@ class Params(Frozen):
         "best", description="what must be one of `in`: the nearest label, or any label that is near enough"
     )
     threshold: float = Field(0.3, ge=-1, le=1, description="cosine below which no label fits")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
 
 def build(params: Params, tools: Tools) -> EvaluateLater:

@@ -45,7 +45,7 @@ class Params(Frozen):
     ngram_threshold: float = Field(0.4, gt=0, le=1, description="share of letter groups from which a keyword counts")
     ngram_arity: int = Field(3, ge=2, le=8, description="letters in a group")
     case_sensitive: bool = Field(False, description="whether capitals matter; not to bm25")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
     @model_validator(mode="after")
     def _something(self) -> "Params":

@@ -32,7 +32,7 @@ class Params(Frozen):
 
     languages: tuple[str, ...] = Field((), alias="in", description="ISO 639 codes that match; none: every language")
     min_confidence: float = Field(0.3, ge=0, le=1, description="below it the language counts as not known")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
 
 def build(params: Params, tools: Tools) -> Evaluate:

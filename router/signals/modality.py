@@ -26,7 +26,7 @@ class Params(Frozen):
         ("image", "audio", "video"), alias="in", min_length=1, description="kinds of answer that match"
     )
     threshold: float = Field(0.5, ge=0, le=1, description="probability from which another kind than text is believed")
-    scope: Scope = Field("last", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("last", description="which text is read: user, last, given, system, conversation or all")
 
 
 def head(params: Params, tools: Tools) -> Head:

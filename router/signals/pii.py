@@ -22,7 +22,10 @@ class Params(Frozen):
 
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1, description="what is looked for; default: all kinds")
     threshold: float = Field(0.5, gt=0, le=1, description="how sure a find must be, in 0..1, to count")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field(
+        "given",
+        description="which text is read: user, last, given (user turns and results of tools), system, conversation or all",
+    )
 
 
 def build(params: Params, tools: Tools) -> Evaluate:

@@ -30,7 +30,7 @@ class Params(Frozen):
     threshold: float = Field(
         0.25, ge=-1, le=1, description="cosine with its nearest description below which no route fits"
     )
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
     @field_validator("routes")
     @classmethod

@@ -51,7 +51,7 @@ class Params(Frozen):
     lt: float | None = Field(None, description="it must be below this")
     lte: float | None = Field(None, description="it must be at most this")
     case_sensitive: bool = Field(False, description="whether capitals matter in words, patterns and sequences")
-    scope: Scope = Field("user", description="which text is read: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="which text is read: user, last, given, system, conversation or all")
 
     @model_validator(mode="after")
     def _fits(self) -> "Params":
