@@ -5,8 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.access import KeyOf, ServiceOf
+from experts import registry
 from experts.errors import NotFoundError
 from orchestrator.caller import Key
+from orchestrator.routing import STRATEGIES
 from orchestrator.service import Service
 from router.embed import DIMENSIONS, MAX_TOKENS, MODEL
 
@@ -26,11 +28,13 @@ async def get_model(model: str, service: ServiceOf, key: KeyOf) -> dict[str, Any
 
 
 def find(service: Service, key: Key, model: str) -> dict[str, Any]:
-    """The entry of one model. Raises `NotFoundError`."""
+    """The entry of one model, also of one with a strategy behind it (`auto+self_moa`). Raises `NotFoundError`."""
     known = [entry for entry in entries(service) if key.may_use(entry["id"])]
+    base, plus, strategy = model.partition("+")
     for entry in known:
-        if entry["id"] == model:
-            return entry
+        answers = entry["madrigal"]["kind"] != "embedder"
+        if entry["id"] == base and (not plus or (answers and strategy in registry.known(STRATEGIES))):
+            return {**entry, "id": model}
     raise NotFoundError(
         f"the model {model!r} does not exist",
         remedy=f"Known: {', '.join(entry['id'] for entry in known)}.",

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api.access import KeyOf, ServiceOf, body_of
 from api.chat import check
 from api.schemas import CHAT
-from orchestrator.engine import prompt_of, route
 from orchestrator.request import ChatRequest
+from orchestrator.routing import prompt_of, route
 
 router = APIRouter(tags=["routing"])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from experts.errors import InputError, NotFoundError
 from orchestrator.caller import Key
-from orchestrator.engine import Parts, State
+from orchestrator.routing import Parts, State
 from orchestrator.shared import Admission
 from orchestrator.store.records import RequestRecord
 from orchestrator.telemetry import end_span

@@ -3,10 +3,8 @@
 Knows nothing of HTTP; `orchestrator/service.py` makes, reloads and stops the parts it uses.
 """
 
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -14,103 +12,20 @@ import orjson
 from opentelemetry.trace import Span
 
 from experts.call import Answer, Call, Usage
-from experts.catalog import Catalog
-from experts.client import Client
-from experts.errors import NotFoundError, StreamCutError
-from experts.pool import Pool
-from experts.registry import known, load
+from experts.errors import StreamCutError
 from experts.stream import frame
 from orchestrator.attempts import Attempts
-from orchestrator.chain import Chain
-from orchestrator.config import Config
-from orchestrator.durable import Durable
-from orchestrator.plugins import Turn
+from orchestrator.jobs import carried_out, job_of
 from orchestrator.request import ChatRequest, Text
-from orchestrator.sessions import Sessions
-from orchestrator.shared import Admission, Limits
+from orchestrator.routing import Parts, State, prompt_of, route
+from orchestrator.shared import Admission
 from orchestrator.store.records import CallRecord, RequestRecord
 from orchestrator.strategies import Job
-from orchestrator.telemetry import OPERATIONS, Telemetry, end_span
-from router.policy import Policy, Route
-from router.prompt import Message, Prompt
+from orchestrator.telemetry import OPERATIONS, end_span
+from router.policy import Route
+from router.prompt import Prompt
 from router.route import DIRECT
 from router.session import Previous
-from router.spec import Choice
-
-STRATEGIES = "orchestrator.strategies"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything a reload replaces at once. A request keeps the state it began with."""
-
-    config: Config
-    policies: Mapping[str, Policy]
-    catalog: Catalog
-    policy_hash: str
-    created: int
-    chains: Mapping[tuple[str, str], Chain] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What outlives reloads: the effects a request needs. `put` records; `status_of` is the API's error map; `sessions`
-    remembers who answered each conversation; `durable` keeps the steps of a run by its name, where texts are kept."""
-
-    pool: Pool
-    client: Client
-    limits: Limits
-    telemetry: Telemetry
-    put: Callable[[RequestRecord], None]
-    status_of: Callable[[BaseException], int]
-    keep_text: Callable[[], bool] = lambda: False
-    random: Callable[[], float] = random.random
-    wall: Callable[[], float] = time.time
-    sessions: Sessions = field(default_factory=Sessions)
-    durable: Callable[[str], Durable | None] = lambda thread: None
-
-
-def resolve(state: State, model: str) -> tuple[str, str | None, str | None]:
-    """(policy, expert named directly or None, strategy asked for by name or None) of a model name: `auto`, `coder`,
-    `auto+self_moa`. Raises `NotFoundError`, code `model_not_found`."""
-    base, plus, strategy = model.partition("+")
-    if plus and strategy not in known(STRATEGIES):
-        raise _no_model(f"there is no strategy {strategy!r} (model {model!r})", known(STRATEGIES))
-    if base in state.policies:
-        return base, None, strategy or None
-    if base in state.catalog:
-        return "auto", base, strategy or None
-    raise _no_model(f"the model {base!r} does not exist", [*state.policies, *state.catalog])
-
-
-def _no_model(message: str, names: Iterable[str]) -> NotFoundError:
-    return NotFoundError(message, remedy=f"Known: {', '.join(names)}.", param="model", code="model_not_found")
-
-
-def prompt_of(request: ChatRequest) -> Prompt:
-    """What the router may see of a request; identity comes from the key alone."""
-    key = request.key
-    return Prompt.from_chat(
-        request.body, headers=request.headers, user=key.user or key.name, tenant=key.tenant, roles=tuple(key.roles)
-    )
-
-
-async def route(state: State, parts: Parts, request: ChatRequest, prompt: Prompt) -> Route:
-    """The decision for a request, no model called. Raises what no expert can mend: `NotFoundError`, `InputError`s,
-    `ForbiddenError`, `UnavailableError`."""
-    policy_name, expert, strategy = resolve(state, request.model)
-    request.key.demand_model(request.model.partition("+")[0])
-    chosen = await state.policies[policy_name].route(
-        prompt,
-        healthy=parts.pool.why_not,
-        random=parts.random,
-        clock=time.perf_counter,
-        only=expert,
-        previous=parts.sessions.recall(prompt, policy_name) if expert is None else None,
-    )
-    if strategy is None or strategy == chosen.strategy.type:
-        return chosen  # a decision's own parameters stand
-    return replace(chosen, strategy=Choice(type=strategy, params=load(STRATEGIES, strategy).Params()))
 
 
 async def answer(state: State, parts: Parts, request: ChatRequest) -> "Reply":
@@ -190,29 +105,9 @@ class Reply:
             random=parts.random,
             span=self._span,
         )
-        call = Call(request.path, _without_model(request.body), request.stream, prompt.needs, request.id)
-        experts = [score.expert for score in chosen.experts]
-        self._job = Job(
-            call,
-            experts,
-            self._attempts,
-            request.ask_usage,
-            scores={score.expert: score.score for score in chosen.experts},
-            permits=chosen.permits,
-            judge=partial(_judge, state.policies[chosen.policy], chosen, prompt),
-            holds=partial(_holds, state.policies[chosen.policy], prompt),
-            context_tokens=partial(_context_tokens, parts.pool),
-            reroute=partial(_reroute, state, parts, request),
-            created=int(self._created_at),
-            random=parts.random,
-            durable=parts.durable(f"{request.thread}/{chosen.strategy.type}") if request.thread is not None else None,
-        )
-        chain = state.chains.get((chosen.policy, chosen.decision))
+        job = self._job = job_of(state, parts, request, prompt, chosen, self._attempts, int(self._created_at))
         try:
-            if chain is None:
-                self._answer = await _run(self._job, chosen.strategy)
-            else:
-                self._answer = await self._through(chain, self._job)
+            self._answer = await carried_out(state, request, prompt, chosen, job, self.headers)
         finally:
             self.headers["x-madrigal-attempts"] = str(len(self._attempts.made))
             self.headers["x-madrigal-strategy"] = chosen.strategy.type
@@ -221,28 +116,6 @@ class Reply:
         if chosen.decision != DIRECT:
             spec = state.policies[chosen.policy].spec.session
             parts.sessions.remember(prompt, chosen.policy, Previous(self._answer.expert, chosen.decision), spec)
-
-    async def _through(self, chain: Chain, job: Job) -> Answer:
-        """The answer by way of the decision's plugins."""
-        request, chosen, prompt = self._request, self._route, self._prompt
-        assert chosen is not None and prompt is not None
-        places = await self._state.policies[chosen.policy].open_plugins(chosen)
-        turn = Turn(
-            call=job.call,
-            experts=list(job.experts),
-            route=chosen,
-            prompt=prompt,
-            key=request.key,
-            model=request.model,
-            created=job.created,
-            ask_usage=job.ask_usage,
-            judge=job.judge,
-            again=partial(_again, job, chosen.strategy),
-            around=job.attempts.around,
-            headers=self.headers,
-            notes=job.notes,
-        )
-        return await chain.run(turn, places, partial(_ask, turn, job, chosen.strategy))
 
     @property
     def stream(self) -> bool:
@@ -407,52 +280,5 @@ class Reply:
         return orjson.dumps(asked).decode()
 
 
-async def _run(job: Job, strategy: Choice) -> Answer:
-    return await load(STRATEGIES, strategy.type).run(job, strategy.params)  # type: ignore[no-any-return]
-
-
-async def _ask(turn: Turn, job: Job, strategy: Choice) -> Answer:
-    """Ask the experts that the plugins left, what they made of the request."""
-    return await _run(replace(job, call=turn.call, experts=turn.experts), strategy)
-
-
-async def _again(job: Job, strategy: Choice, call: Call) -> Answer:
-    return await _run(replace(job, call=call), strategy)
-
-
-async def _judge(policy: Policy, route: Route, prompt: Prompt, text: str) -> Callable[[str], str | None]:
-    """Whom the constraints keep from a text that is not the user's, as if the same user had sent it."""
-    if not policy.spec.constraints:
-        return lambda expert: None
-    bounds = await policy.bounds(_beside(prompt, text), clock=time.perf_counter)
-    if bounds.refusal is not None:
-        name = bounds.refusal.name
-        return lambda expert: f"the constraint {name!r} refuses it"
-    return lambda expert: route.permits(expert, bounds.demands)
-
-
-async def _holds(policy: Policy, prompt: Prompt, rule: str, text: str) -> bool:
-    """Whether an expression over the policy's signals is true of a text that is not the user's."""
-    return await policy.holds(rule, _beside(prompt, text), clock=time.perf_counter)
-
-
-def _beside(prompt: Prompt, text: str) -> Prompt:
-    return replace(prompt, messages=(Message("user", text),), token_counts=(), _memo={})
-
-
-def _context_tokens(pool: Pool, expert: str) -> int | None:
-    return pool.capabilities(expert).context_tokens
-
-
-async def _reroute(state: State, parts: Parts, request: ChatRequest, messages: Sequence[Mapping[str, Any]]) -> Route:
-    """The decision for a sub-task: the request's policy asked about other messages."""
-    body = {"model": request.model, "messages": list(messages)}
-    return await route(state, parts, request, prompt_of(replace(request, body=body)))
-
-
 def _cost_usd(state: State, expert: str, usage: Usage) -> float:
     return state.catalog[expert].spec.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
-
-
-def _without_model(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in body.items() if key not in ("model", "stream", "madrigal")}

@@ -22,10 +22,10 @@ from orchestrator.caller import Key
 from orchestrator.chain import chains
 from orchestrator.config import Config
 from orchestrator.durable import Durable
-from orchestrator.engine import STRATEGIES, Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
 from orchestrator.plugins import Kit
+from orchestrator.routing import STRATEGIES, Parts, State
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.records import RequestRecord
