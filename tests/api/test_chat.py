@@ -213,7 +213,7 @@ BAD: list[tuple[object, str | None, str]] = [
     ({"functions": [{"name": "f"}]}, "functions", "tools"),
     ({"seed": 10**30}, "seed", "seed"),
     ({"madrigal": {"trase": True}}, "madrigal.trase", "trase"),
-    ({"model": "auto+self_moa"}, "model", "strategy"),
+    ({"model": "auto+no_such_strategy"}, "model", "strategy"),
 ]
 
 
