@@ -6,6 +6,7 @@ the same negation, in the same role and in an order that means the same; numbers
 equal. Texts of other languages than English must have the same words in the same order.
 """
 
+import re
 from functools import lru_cache
 
 from orchestrator.wording.lexicon import Lexicon, lexicon
@@ -14,6 +15,7 @@ from orchestrator.wording.question import Question, Token, read
 MOST_CHARACTERS = 400
 """Of a question that is read; longer ones, mostly pasted material, must be the same but for white space."""
 
+_UNIT = re.compile(r"\b(?:what|which|the) (?:exact )?(year|date|day|time)\b")
 _LOOSE = frozenset(("of", "for", "in", "with"))
 """Prepositions that a compound leaves out: "list in Python" is a "Python list"."""
 _LIKE = {"for": "of", "in": "of"}
@@ -43,6 +45,9 @@ def _read(text: str) -> Question:
 def _framing(a: Question, b: Question) -> str | None:
     if a.ask != b.ask and _asked(a).isdisjoint(_asked(b)):
         return f"one asks {a.ask or 'for a thing'}, the other {b.ask or 'for a thing'}"
+    units = {found[1] for q in (a, b) if q.ask == "when" and (found := _UNIT.search(q.line)) is not None}
+    if len(units) > 1 and units != {"date", "day"}:
+        return f"one asks for the {min(units)}, the other for the {max(units)}"
     tenses = {a.tense, b.tense} - {""}
     if len(tenses) > 1 and not (a.ask in ("how", "when") and "past" not in tenses):
         return f"one is about {a.tense}, the other about {b.tense}"

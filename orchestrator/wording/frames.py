@@ -12,7 +12,7 @@ _GOOD = (
     r"(?:best|right|proper|correct|good|great|recommended|ideal|most effective|effective|usual|typical|standard|common)"
 )
 _WAYS = r"(?:ways?|methods?|steps?|procedures?|process|techniques?|approach|approaches|instructions?|directions|guide|tutorial|guidelines|strategy|strategies|tips?|advice|trick|tricks)"
-_TO = r"(?:to|for|of|on how to|on|in order to|involved in|required to|needed to|required for|necessary to|one can|i can|you can|how to)"
+_TO = r"(?:to|for|of|on how to|on|in order to|involved in|required to|needed to|required for|necessary to|used to|used for|one can|i can|you can|how to)"
 _LEAD = re.compile(
     "|".join(
         (
@@ -30,6 +30,7 @@ _LEAD = re.compile(
             r"(?:help me |help us )(?:to )?(?:know|learn|understand|find out|figure out|see)",
             r"(?:tell|show|teach|inform|remind) (?:me|us)(?: please)?(?= (?:how|what|why|when|where|who|which|whether|if))",
             r"(?:explain|describe|clarify|specify|say|state|identify|name|outline|detail|list|give|share|discuss|illustrate|demonstrate|elaborate on|go over|break down|show|teach|telling me|explaining|showing me)(?: to me| to us| please)?(?= (?:how|what|why|when|where|who|which|whether|if))",
+            r"i (?:can not|could not|do not|am not able to|cant) (?:figure out|work out|understand|find out|know|see)(?= (?:how|why|what|where|when) )",
             r"let me know|looking to (?:know|learn|understand|find out)|want to (?:know|learn about|understand)|need to (?:know|find out|understand)",
             r"i would (?:really )?appreciate(?: knowing| it if you could explain| an explanation of)?",
             r"(?:got|have) a (?:quick )?question(?: about)?",
@@ -64,7 +65,7 @@ _RULES = _compiled(
         "",
     ),
     (rf"how {_I} (?:can|could|should|do|would|might|may|must|go about|am supposed to)", "how", ""),
-    (r"how (?:to|would i|about|am i supposed to|are you supposed to)", "how", ""),
+    (r"how (?:to go about|to|would i|about|am i supposed to|are you supposed to)", "how", ""),
     (
         r"(?:what is |give me |share |show me |do you have |tell me |i need )?(?:a |the |some |any )?(?:good |best |simple |easy )?recipes? (?:for|of|to make)",
         "how",
@@ -107,7 +108,11 @@ _RULES = _compiled(
         "",
     ),
     (r"(?:i am )?(?:having )?(?:trouble|difficulty|problems)(?: with)?(?= \w+ing )", "how", ""),
-    (rf"(?:any|some|your|need|want) (?:good |useful |helpful )?{_WAYS} (?:on|for|to|about|on how to)", "how", ""),
+    (
+        rf"(?:any|some|your|need|want|got any|have any|do you have any|do you have some|are there any) (?:good |useful |helpful )?{_WAYS} (?:on|for|to|about|on how to)",
+        "how",
+        "",
+    ),
     (
         r"(?:give|show|write|provide|share)(?: me| us)? (?:a |an |some )?(?:rundown|overview|summary|walkthrough|description) of (?:how to|the steps to)",
         "how",
@@ -125,7 +130,7 @@ _RULES = _compiled(
     ),
     (r"(?:teach|show|tell|instruct) me (?:how )?to", "how", ""),
     (
-        r"(?:guide|walk|take|talk) me (?:through|on|to)(?: the process of| the steps of| the steps to| how to)?",
+        r"(?:guide|walk|take|talk) me (?:through|on|to|in)(?: the process of| the steps of| the steps to| how to)?",
         "how",
         "",
     ),
@@ -143,6 +148,7 @@ _RULES = _compiled(
     (r"explain (?:the process|the mechanism|the working|the workings) (?:of|behind)", "works how", ""),
     (r"(?:what is )?(?:the )?(?:process|mechanism) (?:of|behind|by which)", "works how", ""),
     # a reason
+    (r"(?:what (?:is|was) )?the (?:main )?reason(?: why| that| for| behind)?", "why", ""),
     (r"why (?:is|are|was|were) it that|how come|for what (?:reason|reasons|purpose)|why", "why", ""),
     (
         r"(?:what (?:is|are|was|were) |(?:explain|tell me|give me|list|describe|name) )?(?:the |some |a )?(?:main |possible |usual |common |typical )?(?:reason|reasons|cause|causes)(?: (?:for|why|behind|that|of)|(?= (?:the|my|it|cats|dogs|people) ))",
@@ -166,7 +172,7 @@ _RULES = _compiled(
         "must i",
     ),
     (
-        r"(?:is it|would it be) (?:possible|okay|fine|feasible|alright|all right)(?: for me| for us| for one)? to|(?:am|are) (?:i|you|we) (?:able|allowed|permitted) to",
+        r"(?:is it|would it be) (?:possible|feasible)(?: for me| for us| for one)? to|(?:am|are) (?:i|you|we) (?:able|allowed|permitted) to",
         "?",
         "can i",
     ),
@@ -256,7 +262,7 @@ _RULES = _compiled(
     (r"(?:on|in|at) (?:what|which)", "what", ""),
 )
 _GOOD_FOR = r"(?: for (?:you|us|me|people|health|your health|one))?$"
-_SAFE = r"(safe|legal|illegal|dangerous|healthy|unhealthy|bad|okay|harmful|worth|hard|difficult|easy|allowed|possible|necessary)"
+_SAFE = r"(safe|legal|illegal|dangerous|healthy|unhealthy|bad|okay|harmful|worth|hard|difficult|easy|necessary)"
 _FAST = {
     "fastest": "fast",
     "quickest": "quick",
@@ -265,6 +271,7 @@ _FAST = {
     "safest": "safe",
     "simplest": "simple",
 }
+_DONE = r"(\w+ed|sold|bought|made|done|sent|paid|found|seen|built|kept|taken|given|set|put|read|written)"
 _AUX = "(?:do|does|did|can|could|should|will|would|is|are|was|were)"
 _TURNED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern), ask, words)
@@ -331,7 +338,7 @@ _TURNED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             r"\1 \2",
         ),
         (r"how (?:can|do|could|should) (?:i|you|we|one) (find|see|view|access) (.+)$", "where how", r"\1 \2"),
-        (r"how would you (?:define|describe|explain) (.+)$", "what", r"\1"),
+        (r"how (?:would|do|does) (?:you|one) (?:define|describe|explain) (.+)$", "what", r"\1"),
         (r"(?:is|are|am) (.+) (?:able|allowed|permitted) to (.+)$", "?", r"can \1 \2"),
         (
             rf"(?:what|when) (?:is|are|would be) (?:a |the |some )?{_GOOD} (?:time|moment|season|times)(?: of (?:the )?(?:year|day))? (?:to|for) (.+)$",
@@ -347,6 +354,39 @@ _TURNED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             r"by (?:whom|which \w+|what person) (?:was|were|is|are) (.+) (\w+ed|\w+en|made|built|found|sung)$",
             "who",
             r"\2 \1",
+        ),
+        (r"is (\w+ing .+) (?:possible|allowed|permitted)$", "?", r"can i \1"),
+        (r"do you (?:allow|permit) (.+)$", "?", r"can i \1"),
+        (rf"(can|could|should|must|may) (?!i |you |we |one )(.+?) be {_DONE}( .+)?$", "?", r"\1 i \3 \2 \4"),
+        (rf"where (?:can|could|should) (?!i |you |we |one )(.+?) be {_DONE}( .+)?$", "where", r"\2 \1 \3"),
+        (r"how (?:long|much time) (?:does|do|did|will|would|is) (?!it )(.+?) take$", "what", r"duration of \1"),
+        (r"how much (?:do|does|will|would) (?:you|they|it) charge for (.+)$", "what", r"price of \1"),
+        (r"how much (?:do|should|must|would) (?:i|you|we) (?:have to |need to )?pay for (.+)$", "what", r"price of \1"),
+        (r"how much (?:does|do|did|will|would) (?!it )(.+?) costs?(?: (?:me|you|us))?$", "what", r"price of \1"),
+        (r"what number of (.+)$", "how many", r"\1"),
+        (r"what amount of (.+)$", "how much", r"\1"),
+        (
+            r"what (?:do|does) (?:you|we|they|people|one|it) mean by(?: the (?:term|word|concept|phrase))? (.+)$",
+            "what",
+            r"\1",
+        ),
+        (
+            rf"(?:what|which) {_WAYS} (?:is|are) (?:needed|required|used|necessary|recommended|involved) (?:to|for|in) (.+)$",
+            "how",
+            r"\1",
+        ),
+        (
+            r"(?:what is |what was |tell me |give me )?the name of the (?:person|man|woman|one) (?:who|that) (.+)$",
+            "who",
+            r"\1",
+        ),
+        (r"(?:what is |what was |tell me |give me )?the name of (.+)$", "what who", r"\1"),
+        (r"(?:name|identify) (?!\w+ (?:kinds?|types?|ways?) )(.+)$", "what who", r"\1"),
+        (r"(?:which|what) person (?:is|was) (.+)$", "who", r"\1"),
+        (
+            r"(?:what is |what was |tell me |give me )?the (?:exact )?(?:date|year|day) (?:when |that |in which |on which )?(.+ (?:was|were|did|happened|is|will) .+)$",
+            "when",
+            r"\1",
         ),
         (r"how is (.+) played$", "how", r"play \1"),
         (r"(from|to|with|by|for) (?:what|which) (?!reason|purpose)(.+)$", "what", r"\1 \2"),

@@ -132,6 +132,8 @@ def _english(word: str, lexicon: Lexicon) -> bool:
 def _tense(words: list[str]) -> str:
     if not {"reason", "reasons", "cause", "causes"}.isdisjoint(words):
         words = [word for word in words if word not in ("is", "are")]
+    if not {"take", "cost", "charge"}.isdisjoint(words):
+        words = [word for word in words if word != "will"]
     if "will" in words or ("going" in words[1:] and "to" in words):
         return "will"
     if not _AUX_PAST.isdisjoint(words):

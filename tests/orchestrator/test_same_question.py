@@ -53,6 +53,7 @@ def test_other_words_for_the_same(one: str, other: str) -> None:
         ("Who killed Caesar?", "Who did Caesar kill?", "order"),
         ("Who is the president of France?", "Who was the president of France?", "past"),
         ("What does a bank offer?", "What is a bank?", "offer"),
+        ("What year was it built?", "What day was it built?", "year"),
         ("What does a notary do?", "What is a notary?", "do"),
         ("Can a judge sue a lawyer?", "Can a lawyer sue a judge?", "order"),
         ("Where was Einstein born?", "When was Einstein born?", "where"),
@@ -77,7 +78,7 @@ def test_no_pair_that_asks_something_else_passes(name: str) -> None:
     assert [pair for pair in pairs(name) if difference(*pair) is None or difference(*pair[::-1]) is None] == []
 
 
-@pytest.mark.parametrize(("name", "least"), [("same.txt", 0.78), ("same_free.txt", 0.3)])
+@pytest.mark.parametrize(("name", "least"), [("same.txt", 0.78), ("same_frames.txt", 0.8), ("same_free.txt", 0.3)])
 def test_most_plain_paraphrases_pass_and_few_free_ones(name: str, least: float) -> None:
     """These were written to build on: a fall means that a rule was lost; how good it is says the benchmark."""
     found = [difference(*pair) is None for pair in pairs(name)]
