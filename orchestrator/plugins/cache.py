@@ -22,6 +22,7 @@ from orchestrator.answer_cache import AnswerCache, Hit
 from orchestrator.plugins import Kit, Plugin, Turn
 from orchestrator.rewriting import Gathered
 from orchestrator.same_question import difference
+from orchestrator.wording.lexicon import lexicon
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class Params(Frozen):
     """What counts as the same, how much is kept and for how long."""
 
     semantic: bool = Field(True, description="whether a last turn in other words may be answered, too")
-    similarity: float = Field(0.8, ge=0, le=1, description="cosine from which two turns may ask the same")
+    similarity: float = Field(0.7, ge=0, le=1, description="cosine from which two turns may ask the same")
     per: Literal["tenant", "user"] = Field("tenant", description="who shares answers: all of a tenant, or nobody")
     ttl_s: float = Field(3600.0, gt=0, description="how long an answer is kept, in seconds")
     entries: int = Field(10_000, ge=1, description="answers at most")
@@ -56,6 +57,8 @@ class Params(Frozen):
 
 def build(params: Params, kit: Kit) -> Plugin:
     """The header x-madrigal-cache says hit, near or miss; usage of a hit is 0, as no expert was asked."""
+    if params.semantic:
+        lexicon()  # read now, half a second, rather than at a request
     return _Cache(params, kit)
 
 
