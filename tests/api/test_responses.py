@@ -27,8 +27,8 @@ class Scripted(Upstream):
     finish = "stop"
     logprobs: tuple[dict[str, Any] | None, ...] = ()
 
-    def _whole(self, chat: bool, model: str) -> dict[str, Any]:
-        whole = super()._whole(chat, model)
+    def _whole(self, chat: bool, model: str, choices: int) -> dict[str, Any]:
+        whole = super()._whole(chat, model, choices)
         if self.said:
             whole["choices"][0].update(message={"role": "assistant", **self.said[0]}, finish_reason=self.finish)
         if self.logprobs:
