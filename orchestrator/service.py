@@ -19,10 +19,12 @@ from experts.pool import ExpertStatus, Pool
 from experts.sources import default_cache
 from orchestrator.caller import Key
 from orchestrator.chain import chains
+from orchestrator.collections import Collections
 from orchestrator.config import Config
 from orchestrator.engine import Parts, State
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
+from orchestrator.memories import Memories
 from orchestrator.plugins import Kit
 from orchestrator.shared import MemoryLimits
 from orchestrator.store.recorder import Recorder
@@ -58,6 +60,8 @@ class Service:
         self.pool = pool
         self.telemetry = Telemetry()
         self.embedder = Embedder()  # loads its model at the first text
+        self.collections = Collections(store, self.embedder)
+        self.memories = Memories(store, self.embedder)
         self.figures = Figures()
         self.state = self._state(config, pool.catalog)
         self.watcher: ConfigWatcher | None = None
@@ -239,6 +243,8 @@ class Service:
         return Kit(
             embedder=self.embedder,
             store=self.store,
+            collections=self.collections,
+            memories=self.memories,
             folder=config.folder,
             keep_text=lambda: self.state.config.store.keep == "text",
         )
