@@ -44,13 +44,18 @@ def stems(text: str) -> list[str]:
     return [_stem(word) for word in _WORDS.findall(text) if word.casefold() not in _STOPWORDS]
 
 
+def rarity(documents: int, holding: int) -> float:
+    """The inverse document frequency of a stem that `holding` of so many documents hold; never negative."""
+    return math.log(1 + (documents - holding + 0.5) / (holding + 0.5))
+
+
 def weights(
     documents: Sequence[Counter[str]], *, k1: float = 1.2, b: float = 0.75
 ) -> dict[str, list[tuple[int, float]]]:
     """BM25's weights of documents given as counted stems: of each stem the documents that hold it, by their places.
 
-    Source: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), with an inverse document frequency of
-    ln(1 + (N - n + 1/2) / (n + 1/2)), which is never negative.
+    Source: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), with `rarity` as the inverse document
+    frequency.
     """
     lengths = [document.total() for document in documents]
     mean = sum(lengths) / len(lengths) or 1.0
@@ -58,8 +63,9 @@ def weights(
     found: dict[str, list[tuple[int, float]]] = {}
     for i, document in enumerate(documents):
         for stem, times in document.items():
-            rarity = math.log(1 + (len(documents) - known[stem] + 0.5) / (known[stem] + 0.5))
-            weight = rarity * times * (k1 + 1) / (times + k1 * (1 - b + b * lengths[i] / mean))
+            weight = (
+                rarity(len(documents), known[stem]) * times * (k1 + 1) / (times + k1 * (1 - b + b * lengths[i] / mean))
+            )
             found.setdefault(stem, []).append((i, weight))
     return found
 

@@ -38,7 +38,7 @@ class Params(Frozen):
     similarity: float = Field(
         0.3, ge=-1, le=1, description="cosine that the nearest passage must have; below, none is shown"
     )
-    by: By = Field("hybrid", description="what is searched by: words (BM25), vectors, or both, ranks fused")
+    by: By = Field("hybrid", description="what is searched by: words (BM25), vectors, or both (hybrid)")
     instruction: str = Field(TOLD, min_length=1, description="what the experts are told of the passages")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experts.errors import ConflictError, InputError, NotFoundError
+from orchestrator.collection_index import Hit
 from orchestrator.collections import Bounds, Collections, Given
 from orchestrator.store.store import Store
 from router.embed import Embedder
@@ -56,13 +57,20 @@ async def test_a_passage_is_found_by_meaning_by_words_and_by_both(books: Collect
     assert await found(books, "  ") == []
 
 
-async def test_the_ranks_are_fused_as_published(books: Collections) -> None:
-    words = [hit.passage.document for hit in await books.search("acme", "books", "bridge bread", 9, "words")]
-    vectors = [hit.passage.document for hit in await books.search("acme", "books", "bridge bread", 9, "vectors")]
-    expected = {id: sum(1 / (61 + r.index(id)) for r in (words, vectors) if id in r) for id in vectors}
-    hits = await books.search("acme", "books", "bridge bread", 9)
-    assert {hit.passage.document: pytest.approx(hit.score) for hit in hits} == expected
-    assert [hit.score for hit in hits] == sorted(expected.values(), reverse=True)
+async def test_both_is_the_cosine_and_the_square_of_the_share_of_words(books: Collections) -> None:
+    def by_document(hits: list[Hit]) -> dict[str, float]:
+        return {hit.passage.document: hit.score for hit in hits}
+
+    words = by_document(await books.search("acme", "books", "rye bread bridge", 9, "words"))
+    vectors = by_document(await books.search("acme", "books", "rye bread bridge", 9, "vectors"))
+    hits = await books.search("acme", "books", "rye bread bridge", 9)
+    assert set(words) == {"bread", "bridge"} and all(0 < share < 1 for share in words.values())
+    assert by_document(hits) == pytest.approx(
+        {id: cos + words.get(id, 0) ** 2 for id, cos in vectors.items()}, abs=1e-6
+    )
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    (only,) = await books.search("acme", "books", "E4711", 9, "words")
+    assert only.score == 1  # all of its words, in a short passage
 
 
 async def test_another_tenant_has_nothing_of_it(books: Collections) -> None:
