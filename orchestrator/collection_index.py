@@ -77,7 +77,7 @@ class Index:
         similar = self._matrix @ vector  # [N]
         scores = similar if by == "vectors" else self._worded(question)
         if by == "hybrid":
-            scores = similar + scores**2
+            scores = similar + np.minimum(scores, 1.0) ** 2
         many = min(most, len(scores))
         top = np.argpartition(-scores, many - 1)[:many]
         best = top[np.argsort(-scores[top], kind="stable")]
@@ -88,7 +88,8 @@ class Index:
         ]
 
     def _worded(self, question: str) -> "NDArray[np.float32]":
-        """Of every passage the share of the question's words it has, by BM25; float32 [N] in 0..1."""
+        """Of every passage the share of the question's words it has, by BM25; float32 [N], 1 for all of them in a passage
+        of average length."""
         import numpy as np
 
         found = np.zeros(len(self.passages), np.float32)
@@ -98,4 +99,4 @@ class Index:
             whole += rarity(len(self.passages), len(holding))
             for at, weight in holding:
                 found[at] += weight
-        return np.minimum(found / whole, 1.0) if whole else found
+        return found / np.float32(whole) if whole else found

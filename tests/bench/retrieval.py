@@ -102,7 +102,7 @@ def told(hits: int, n: int, z: float = 1.96) -> str:
     p = hits / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{p:.1%} ({middle - half:.1%}–{middle + half:.1%})"
+    return f"{p:.1%} ({max(0.0, middle - half):.1%}–{middle + half:.1%})"
 
 
 if __name__ == "__main__":

