@@ -26,7 +26,7 @@ from orchestrator.store.store import Store
 from router.embed import Embedder
 from tests.bench.retrieval_items import ITEMS
 
-DATA = Path(__file__).parents[2] / "shared/data/tasks/gsm8k_test.jsonl.gz"
+DATA = Path(__file__).parents[3] / "shared/data/tasks/gsm8k_test.jsonl.gz"
 QUESTION, ANSWER = "question", "answer"
 MANY = 600
 ASKED = 200
