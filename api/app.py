@@ -11,8 +11,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
-from api import admin, chat, embeddings, feedback, health, models, openapi, responses, route
+from api import admin, chat, collections, embeddings, feedback, health, memory, models, openapi, responses, route
 from api.edge import App, Edge
 from api.errors import RequestError, encode, headers_of, report, status_of
 from experts.errors import InputError, MadrigalError
@@ -62,8 +63,8 @@ def build(config: Config, *, watch: bool = True, load: Callable[[Path], Config] 
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for routes in (models.router, embeddings.router, route.router, feedback.router, health.router, admin.router):
-        app.include_router(routes)
+    for part in (models, embeddings, route, feedback, collections, memory, health, admin):
+        app.include_router(part.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(MadrigalError, _known)
@@ -105,7 +106,20 @@ async def _http(request: Request, error: Exception) -> Response:
         message, code = f"there is no {request.method} {request.url.path} here", "unknown_url"
     else:
         message, code = str(error.detail), {405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return _response(RequestError(message, status=error.status_code, code=code, headers=error.headers))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))  # the framework names those of one route alone
+    return _response(RequestError(message, status=error.status_code, code=code, headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that a path has, whichever of its routes holds them."""
+    routes = request.app.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _response(error: Exception) -> Response:

@@ -112,7 +112,7 @@ class Edge:
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PREFLIGHT = {
-    "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+    "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
     "access-control-allow-headers": "authorization, content-type, *",
     "access-control-max-age": "600",
 }

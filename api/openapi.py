@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from api.collections_schemas import COLLECTION, DOCUMENTS, MEMORY, SEARCH
 from api.embeddings_schemas import EMBEDDINGS
 from api.responses_schemas import RESPONSE
 from api.schemas import CHAT, COMPLETION, FEEDBACK
@@ -28,6 +29,10 @@ _ERROR = {
     },
 }
 _BODIES: dict[str, tuple[TypeAdapter[Any], str, str]] = {
+    "/v1/collections": (COLLECTION, "Make an empty collection", "collections"),
+    "/v1/collections/{name}/documents": (DOCUMENTS, "Put documents into a collection", "collections"),
+    "/v1/collections/{name}/search": (SEARCH, "Find passages", "collections"),
+    "/v1/memory": (MEMORY, "Switch memory on or off", "memory"),
     "/v1/chat/completions": (CHAT, "Answer a chat by the policy or expert named in `model`", "chat"),
     "/v1/completions": (COMPLETION, "Continue a text", "chat"),
     "/v1/responses": (RESPONSE, "Answer by OpenAI's Responses API; nothing is kept", "chat"),
@@ -35,6 +40,7 @@ _BODIES: dict[str, tuple[TypeAdapter[Any], str, str]] = {
     "/v1/route": (CHAT, "Explain the decision for a chat, calling no model", "routing"),
     "/v1/feedback": (FEEDBACK, "Judge an answer", "feedback"),
 }
+_PUT = ("/v1/memory",)
 _STREAMED = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 
 
@@ -59,7 +65,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     schemas.update(shared.get("$defs", {}))
     for path, (_, summary, tag) in _BODIES.items():
-        operation = document["paths"].setdefault(path, {}).setdefault("post", {"responses": {"200": {}}})
+        operation = (
+            document["paths"]
+            .setdefault(path, {})
+            .setdefault("put" if path in _PUT else "post", {"responses": {"200": {}}})
+        )
         operation.setdefault("summary", summary)
         operation.setdefault("tags", [tag])
         body = {"schema": bodies[path, "validation"]}

@@ -8,6 +8,7 @@ from experts.errors import ForbiddenError
 
 ROLES: Mapping[str, str] = {
     "admin": "everything: administration, and whatever any other role allows",
+    "collections": "/v1/collections: documents that answers may rest on",
     "trace": "/v1/route, and the trace of a decision in an answer",
 }
 """Roles that open parts of the API. Any other is a free word that policies can ask for."""

@@ -20,10 +20,12 @@ from experts.registry import load as load_file
 from experts.sources import default_cache
 from orchestrator.caller import Key
 from orchestrator.chain import chains
+from orchestrator.collections import Collections
 from orchestrator.config import Config
 from orchestrator.durable import Durable
 from orchestrator.figures import Figures
 from orchestrator.keys import Keys
+from orchestrator.memories import Memories
 from orchestrator.plugins import Kit
 from orchestrator.routing import STRATEGIES, Parts, State
 from orchestrator.shared import MemoryLimits
@@ -60,6 +62,8 @@ class Service:
         self.pool = pool
         self.telemetry = Telemetry()
         self.embedder = Embedder()  # loads its model at the first text
+        self.collections = Collections(store, self.embedder)
+        self.memories = Memories(store, self.embedder)
         self.figures = Figures()
         self.state = self._state(config, pool.catalog)
         self.watcher: ConfigWatcher | None = None
@@ -272,6 +276,8 @@ class Service:
         return Kit(
             embedder=self.embedder,
             store=self.store,
+            collections=self.collections,
+            memories=self.memories,
             folder=config.folder,
             keep_text=self._keeps_text,
         )

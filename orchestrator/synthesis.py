@@ -10,7 +10,7 @@ from typing import Any
 
 Messages = Sequence[Mapping[str, Any]]
 
-TAGS = ("answer", "critique", "observation", "own", "part", "plan", "task")
+TAGS = ("answer", "critique", "memory", "observation", "own", "part", "passage", "plan", "task")
 """What blocks of others' text are called: no text can begin or end any of them."""
 _MARK = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
 

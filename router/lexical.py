@@ -44,25 +44,38 @@ def stems(text: str) -> list[str]:
     return [_stem(word) for word in _WORDS.findall(text) if word.casefold() not in _STOPWORDS]
 
 
-class BM25:
-    """Keywords and phrases as documents, scored by a text.
+def rarity(documents: int, holding: int) -> float:
+    """The inverse document frequency of a stem that `holding` of so many documents hold; never negative."""
+    return math.log(1 + (documents - holding + 0.5) / (holding + 0.5))
 
-    Source: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), with k1 = 1.2, b = 0.75 and an inverse
-    document frequency of ln(1 + (N - n + 1/2) / (n + 1/2)), which is never negative.
+
+def weights(
+    documents: Sequence[Counter[str]], *, k1: float = 1.2, b: float = 0.75
+) -> dict[str, list[tuple[int, float]]]:
+    """BM25's weights of documents given as counted stems: of each stem the documents that hold it, by their places.
+
+    Source: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), with `rarity` as the inverse document
+    frequency.
     """
+    lengths = [document.total() for document in documents]
+    mean = sum(lengths) / len(lengths) or 1.0
+    known = Counter(stem for document in documents for stem in document)
+    found: dict[str, list[tuple[int, float]]] = {}
+    for i, document in enumerate(documents):
+        for stem, times in document.items():
+            weight = (
+                rarity(len(documents), known[stem]) * times * (k1 + 1) / (times + k1 * (1 - b + b * lengths[i] / mean))
+            )
+            found.setdefault(stem, []).append((i, weight))
+    return found
+
+
+class BM25:
+    """Keywords and phrases as documents, scored by a text."""
 
     def __init__(self, keywords: Sequence[str], *, k1: float = 1.2, b: float = 0.75) -> None:
-        documents = [Counter(stems(keyword)) for keyword in keywords]
         self._keywords = tuple(keywords)
-        lengths = [sum(document.values()) for document in documents]
-        mean = sum(lengths) / len(lengths) or 1.0
-        known = Counter(stem for document in documents for stem in document)
-        self._weights: dict[str, list[tuple[int, float]]] = {}
-        for i, document in enumerate(documents):
-            for stem, times in document.items():
-                rarity = math.log(1 + (len(documents) - known[stem] + 0.5) / (known[stem] + 0.5))
-                weight = rarity * times * (k1 + 1) / (times + k1 * (1 - b + b * lengths[i] / mean))
-                self._weights.setdefault(stem, []).append((i, weight))
+        self._weights = weights([Counter(stems(keyword)) for keyword in keywords], k1=k1, b=b)
 
     def scores(self, text_stems: Sequence[str]) -> dict[str, float]:
         """The score of every keyword that shares a stem with the text, in the keywords' order; 0 and more."""

@@ -20,6 +20,8 @@ from experts.call import Answer, Call
 if TYPE_CHECKING:  # checking a policy file builds plugins: it shall load neither database nor HTTP client
     from orchestrator.attempts import Around
     from orchestrator.caller import Key
+    from orchestrator.collections import Collections
+    from orchestrator.memories import Memories
     from orchestrator.store.store import Store
     from orchestrator.strategies import Judge
     from router.prompt import Prompt
@@ -52,6 +54,8 @@ class Kit:
 
     embedder: "Embedder | None" = None
     store: "Store | None" = None
+    collections: "Collections | None" = None
+    memories: "Memories | None" = None
     folder: Path = Path()
     """Where relative paths of a policy start."""
     keep_text: Callable[[], bool] = lambda: False

@@ -4,6 +4,8 @@
     requests 1 ── 0..1 feedback    what its asker thought of the answer
     usage                          totals per day, key, decision and expert: retention does not erase what was spent
     keys, counters                 who may call; every change of a key draws the next number of the counter `keys`
+    collections 1 ── * documents 1 ── * passages   what a tenant put there to be found, whatever `store.keep` says
+    memory_users, memories         who has switched memory on, and what each of them said of themselves
     checkpoints, checkpoint_writes, checkpoint_calls
                                    how far durable strategies have come: each run's last state and its answered calls
 
@@ -16,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration these tables correspond to."""
 
 
@@ -115,6 +117,63 @@ usage = sa.Table(
     sa.Column("cached_tokens", sa.BigInteger, nullable=False),
     sa.Column("cost_usd", sa.Double, nullable=False),
     sa.Index("ix_usage_key_id_day", "key_id", "day"),
+)
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),  # grows with every write: who has seen N asks for more than N
+    sa.UniqueConstraint("tenant", "name", name="ux_collections_tenant_name"),
+)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("collection", sa.ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("title", sa.String),
+    sa.Column("url", sa.String),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),  # the collection's, when it was written
+)
+
+passages = sa.Table(
+    "passages",
+    metadata,
+    sa.Column("collection", sa.String, primary_key=True),
+    sa.Column("document", sa.String, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),  # from 0, in the document's order
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # float32, little-endian
+    sa.ForeignKeyConstraint(["collection", "document"], ["documents.collection", "documents.id"], ondelete="CASCADE"),
+)
+
+memory_users = sa.Table(
+    "memory_users",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("user_name", sa.String, primary_key=True),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+)
+
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("user_name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # float32, little-endian
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_memories_tenant_user_name", "tenant", "user_name"),
 )
 
 keys = sa.Table(
