@@ -148,7 +148,21 @@ def _engine(url: URL) -> AsyncEngine:
 
         # Pre-ping: a connection that died while idle is found out before it is used.
         return create_async_engine(url, pool_pre_ping=True, pool_size=4, async_creator=connect, **options)
-    engine = create_async_engine(url, pool_size=4, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)
+
+    async def open_file() -> Any:
+        import aiosqlite
+
+        connection = aiosqlite.connect(url.database or "", timeout=BUSY_TIMEOUT_S)
+        connection._thread.daemon = (
+            True  # as SQLAlchemy does: a connection that nobody closed must not keep the process
+        )
+        try:
+            return await connection
+        except BaseException:
+            await asyncio.to_thread(connection._thread.join)  # it still tells the loop of its end: let it come to that
+            raise
+
+    engine = create_async_engine(url, pool_size=4, async_creator=open_file, **options)
     sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
