@@ -31,7 +31,9 @@ _SENTENCE_WORDS = 40
 """Words of a sentence that are read at once; a longer one is cut there."""
 _SHORT_WORDS = 5
 """A sentence with fewer words is read with the next one."""
-_END = re.compile(r"(?<=[.!?:;])\s+|\s*\n\s*")
+_END = re.compile(
+    r"(?<=[.!?:;])\s|\n"
+)  # one blank at a time: a run of them is searched once, not from each of its places
 
 Over: TypeAlias = Literal["mean", "max"]
 
@@ -106,9 +108,9 @@ def sentences(text: str) -> list[str]:
     words: list[str] = []
     for sentence in _END.split(text):
         words += sentence.split()
-        while len(words) > _SENTENCE_WORDS:
-            found.append(" ".join(words[:_SENTENCE_WORDS]))
-            words = words[_SENTENCE_WORDS:]
+        cuts = range(0, len(words) - _SENTENCE_WORDS, _SENTENCE_WORDS)
+        found += (" ".join(words[at : at + _SENTENCE_WORDS]) for at in cuts)
+        words = words[len(cuts) * _SENTENCE_WORDS :]
         if len(words) >= _SHORT_WORDS:
             found.append(" ".join(words))
             words = []

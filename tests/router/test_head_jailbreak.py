@@ -77,6 +77,13 @@ def test_sentences_leave_nothing_out_and_none_is_long() -> None:
     assert reading.sentences("") == []
 
 
+def test_blanks_without_end_are_passed_over_at_once() -> None:
+    """Blanks are no tokens, so a window may hold any number of them: to look at each from each would take minutes."""
+    assert reading.sentences(f"One.{' ' * 400_000}\t\r Two three four five six") == ["One. Two three four five six"]
+    words = reading.sentences("\u200b " * 200_000)
+    assert sum(len(one.split()) for one in words) == 200_000 and len(words) == 5_000
+
+
 def test_the_sentence_whose_words_speak_against_it_is_read_alone() -> None:
     head = words_head({"sabotage": 12.0, "sandwich": -1.0})
     text = f"{PADDING}Then we sabotage the chapel at night. {PADDING}"
