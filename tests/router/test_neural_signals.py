@@ -466,8 +466,9 @@ class TestFailure:
         runtime.broken = True
         with pytest.raises(ExpertError, match="the signal 'attack' could not be computed"):
             await go(rules, "hello")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(ConfigError, match="the signal 'attack' cannot be computed: RuntimeError") as caught:
             await rules.warm()
+        assert caught.value.key == "signals.attack"
 
     @pytest.mark.parametrize("name", NEURAL)
     def test_without_an_embedder_it_is_no_policy(self, name: str) -> None:
