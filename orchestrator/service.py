@@ -14,7 +14,7 @@ from typing import Any
 from experts.backends import Site
 from experts.catalog import Catalog
 from experts.client import Client
-from experts.errors import LimitError, MadrigalError
+from experts.errors import LimitError, MadrigalError, SourceError
 from experts.pool import ExpertStatus, Pool
 from experts.registry import load as load_file
 from experts.sources import default_cache
@@ -171,7 +171,12 @@ class Service:
                 await deliberation.warm(plan)
         neural = [policy for policy in state.policies.values() if policy.neural]
         if neural:
-            await self.embedder.embed(["hello"])
+            try:
+                await self.embedder.embed(["hello"])
+            except MadrigalError:
+                raise
+            except Exception as error:  # of the model: to a reload it is a configuration that cannot be used
+                raise SourceError(f"the sentence embedder fails: {type(error).__name__}: {error}") from error
             await asyncio.gather(*(policy.warm() for policy in neural))
 
     def read_again(self) -> None:
@@ -248,6 +253,8 @@ class Service:
             "experts": experts,
             "policy_hash": self.state.policy_hash,
         }
+        if self._warming is not None and self._warming.done() and (failed := _failure(self._warming)) is not None:
+            told["signals_error"] = str(failed)
         if self.watcher is not None and self.watcher.error is not None:
             told["config_error"] = str(self.watcher.error)
         return not problems and not self._draining, told

@@ -12,7 +12,7 @@ from experts.errors import InputError
 from router import metrics
 from router.learned import HELD_OUT, Learned
 from router.outcomes import Outcomes
-from router.replay import Note, fitters, report, run
+from router.replay import Note, check, fitters, report, run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,7 @@ def fitted(
     import numpy as np
 
     known = fitters()
-    if selector not in known:
-        raise InputError(f"{selector} cannot be fitted on outcomes", remedy=f"Known: {', '.join(known)}.")
+    check([selector], known)
     replay = run([selector], outcomes, vectors, None, k=k, seed=seed, note=note)
     told = report(replay, seed=seed)
     note(f"fitting {selector} on all {len(outcomes)} prompts")

@@ -145,23 +145,32 @@ def _read(path: Path, stamp: int) -> Head:
             )
         labels, buckets = tuple(told["labels"]), int(told["buckets"])
         rows = np.frombuffer(base64.b64decode(told["matrix"]), np.int8).reshape(len(labels), DIMENSIONS + buckets)
-        scales = np.array(told["scales"], np.float32)[:, None]
+        scales, bias = np.array(told["scales"], np.float32), np.array(told["bias"], np.float32)
+        temperature, alone = float(told["temperature"]), told.get("alone")
+        if not scales.shape == bias.shape == (len(labels),) or not temperature > 0:
+            raise ValueError("it must hold a scale and a bias of each label, and a temperature above 0")
+        if alone is not None and alone not in labels:
+            raise ValueError(f"alone is {alone!r}, which is none of its labels")
         return Head(
             name=told["name"],
             labels=labels,
-            matrix=rows.astype(np.float32) * scales,
-            bias=np.array(told["bias"], np.float32),
+            matrix=rows.astype(np.float32) * scales[:, None],
+            bias=bias,
             buckets=buckets,
-            temperature=float(told["temperature"]),
+            temperature=temperature,
             threshold=told.get("threshold"),
             experimental=told.get("experimental"),
-            alone=told.get("alone"),
+            alone=alone,
             made=told.get("made"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise ConfigError(f"this is no head: {type(error).__name__}: {error}", file=str(path)) from error
+        raise ConfigError(
+            f"this is no head: {type(error).__name__}: {error}",
+            file=str(path),
+            remedy="Train it again with this version: madrigal signal train …",
+        ) from error
 
 
 def _rounded(head: Head) -> "tuple[NDArray[np.int8], list[float]]":

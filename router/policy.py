@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from experts import registry
-from experts.errors import NotFoundError
+from experts.errors import ConfigError, MadrigalError, NotFoundError
 from experts.spec import Frozen
 from router import compile as compiling
 from router.card import Card, card_of
@@ -62,6 +62,18 @@ def compile_policy(
     return Policy(spec, experts, sources, constraints, contenders, choosers, direct, unless, gates)
 
 
+async def _tried(source: Source) -> None:
+    try:
+        await cast(EvaluateLater, source.evaluate)(_GREETING)
+    except MadrigalError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"the signal {source.name!r} cannot be computed: {type(error).__name__}: {error}",
+            key=f"signals.{source.name}",
+        ) from error
+
+
 class Policy:
     """A compiled policy; it has no state that a request could change, so any number may be routed at once."""
 
@@ -107,10 +119,11 @@ class Policy:
     async def warm(self) -> None:
         """Compute every neural signal once, so that what it compares with is embedded before the first request.
 
-        Raises what a signal raises, whatever its `on_error`: nothing stands in for one that cannot run.
+        Raises `ConfigError` that names a signal which fails, whatever its `on_error`: nothing stands in for one that
+        cannot run.
         """
         neural = [source for source in self._sources.values() if source.cost == "neural"]
-        await asyncio.gather(*(cast(EvaluateLater, source.evaluate)(_GREETING) for source in neural))
+        await asyncio.gather(*map(_tried, neural))
 
     async def route(
         self,

@@ -3,7 +3,8 @@
 Knows nothing of how predictions are made.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from experts import registry
 from experts.errors import ConfigError
 from experts.spec import Frozen
 from router.card import Card
+from router.embed import DIMENSIONS
 from router.learned import Learned, Predict, load
 from router.outcomes import Asked
 from router.prompt import Prompt, Scope
@@ -43,11 +45,31 @@ def load_model(params: LearnedParams, experts: Sequence[Card], tools: Tools, sel
     return load(path, selector=selector, experts=[card.name for card in experts])
 
 
-def predictor_of(learned: Learned) -> Predict:
-    """What predicts with a model, whichever selector fitted it. Raises `ConfigError` where none here did."""
+@contextmanager
+def of_this_version(learned: Learned, model: str) -> Iterator[None]:
+    """What fails in it because numbers or settings are missing or of other shapes is the file's fault: `ConfigError`."""
+    try:
+        yield
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{model} cannot be used by this version's selector {learned.selector}: {type(error).__name__}: {error}",
+            remedy=f"Fit it again: madrigal router fit … --selector {learned.selector} --out {model}",
+        ) from error
+
+
+def predictor_of(params: LearnedParams, learned: Learned) -> Predict:
+    """What predicts with a model, whichever selector fitted it; tried once, so that what a request would meet is met
+    here. Raises `ConfigError` where none here fitted it, or in another form."""
+    import numpy as np
+
     if learned.selector not in registry.known("router.selectors"):
-        raise ConfigError(f"the model was fitted for the selector {learned.selector}, which is not known here")
-    predict: Predict = registry.load("router.selectors", learned.selector).predictor(learned)
+        raise ConfigError(f"{params.model} was fitted for the selector {learned.selector}, which is not known here")
+    file = registry.load("router.selectors", learned.selector)
+    with of_this_version(learned, params.model):
+        predict: Predict = file.predictor(learned)
+        made = predict(Asked(("hello",), np.eye(1, DIMENSIONS, dtype=np.float32)))
+        if made.shape != (1, len(learned.experts)):
+            raise ValueError(f"it predicts {made.shape[-1]} scores for {len(learned.experts)} experts")
     return predict
 
 
@@ -61,16 +83,10 @@ async def scores(prompt: Prompt, scope: Scope, predict: Predict, tools: Tools) -
     return row
 
 
-def by_prediction(
-    params: LearnedParams,
-    experts: Sequence[Card],
-    tools: Tools,
-    selector: str,
-    predictor: Callable[[Learned], Predict],
-) -> SelectLater:
+def by_prediction(params: LearnedParams, experts: Sequence[Card], tools: Tools, selector: str) -> SelectLater:
     """Rank by predicted score. Raises `ConfigError` where the model does not fit."""
     learned = load_model(params, experts, tools, selector)
-    predict = predictor(learned)
+    predict = predictor_of(params, learned)
     at = {name: i for i, name in enumerate(learned.experts)}
 
     async def select(ask: Ask) -> Selection:

@@ -54,6 +54,12 @@ def fitters() -> dict[str, ModuleType]:
     return {name: file for name, file in files.items() if hasattr(file, "fit")}
 
 
+def check(selectors: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Raise `InputError` unless all of them are known: before the minutes that embeddings and fits take."""
+    if strangers := [name for name in selectors if name not in known]:
+        raise InputError(f"{', '.join(strangers)} cannot be fitted on outcomes", remedy=f"Known: {', '.join(known)}.")
+
+
 def run(
     selectors: Sequence[str],
     test: Outcomes,
@@ -74,8 +80,7 @@ def run(
     import numpy as np
 
     known = fitters() if known is None else known
-    if strangers := [name for name in selectors if name not in known]:
-        raise InputError(f"{', '.join(strangers)} cannot be fitted on outcomes", remedy=f"Known: {', '.join(known)}.")
+    check(selectors, known)
     if fit is not None:
         fit = fit[0].pool(test.experts), fit[1]
     predicted = {name: np.zeros_like(test.scores) for name in selectors}

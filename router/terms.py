@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from router.fitting import chosen
+from router.learned import Learned, Predict
 from router.outcomes import Asked
 
 if TYPE_CHECKING:
@@ -20,11 +21,28 @@ if TYPE_CHECKING:
 
 BUCKETS = 1 << 17
 """Columns that terms are hashed to."""
+_RIDGES = (3.0, 10.0, 30.0)
 _TOLERANCE = 1e-3
 _STEPS = 100
 
 Counted = Callable[[str], "Row"]
 """From a text to its columns, each once, and a value above 0 for each."""
+
+
+def learned(
+    selector: str, asked: Asked, counted: Counted, scores: "Floats", experts: Sequence[str], seed: int
+) -> Learned:
+    """The model of a selector that reads these terms; the ridge is chosen by cross-validation."""
+    ridge, (rarity, weights, bias) = chosen_fit(asked, counted, scores, _RIDGES, seed)
+    arrays: dict[str, Any] = {"rarity": rarity.astype("float16"), "weights": weights.astype("float16"), "bias": bias}
+    return Learned(selector, tuple(experts), arrays, {"ridge": ridge})
+
+
+def predictor(learned: Learned, counted: Counted) -> Predict:
+    """What predicts with such a model."""
+    arrays = learned.arrays
+    rarity, weights = arrays["rarity"].astype("float32"), arrays["weights"].astype("float32")
+    return lambda asked: predict(asked.prompts, counted, rarity, weights, arrays["bias"])
 
 
 def predict(

@@ -51,7 +51,8 @@ _KIND = {word: kind for kind, words in enumerate(_WORDS.values()) for word in wo
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _CAPITALS = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
-_OPTION = re.compile(r"^\s*\(?[A-J1-9][).:]\s", re.MULTILINE)
+_OPTION = re.compile(r"^\s*+(\(?[A-J1-9][).:]\s)?", re.MULTILINE)
+"""Every line's beginning, the blank lines before it too, so that a run of them is read once; group 1 where it is an option."""
 
 NAMES: tuple[str, ...] = (
     "characters", "words", "word_length", "different_words", "lines", "blank_lines", "line_length", "sentences",
@@ -92,7 +93,7 @@ def _row(text: str) -> list[float]:
             kinds[kind] += 1
     lines = text.split("\n")
     sentences = text.count(". ") + text.count("? ") + text.count("! ") + 1
-    starts = [match.start() for match in _OPTION.finditer(text)]
+    starts = [match.start() for match in _OPTION.finditer(text) if match[1]]
     longest = max((text.count(" ", left, right) for left, right in pairwise([*starts, len(text)])), default=0)
     numbers = _NUMBER.findall(text)
     largest = max((float(number[:12]) for number in numbers[:100]), default=0.0)

@@ -60,8 +60,9 @@ def routing(
 
     if plot is not None:
         _drawable()
-    wanted = list(selector or ["knn", "ensemble"])
-    names = list(replay.fitters()) if "all" in wanted else wanted
+    wanted, known = list(selector or ["knn", "ensemble"]), replay.fitters()
+    names = list(known) if "all" in wanted else wanted
+    replay.check(names, known)
     names = list(dict.fromkeys([*names, "knn"]))  # the paired comparison is always with kNN
     test = part(read(data), pool, split)
     learn = part(read(fit), pool, fit_split) if fit else None

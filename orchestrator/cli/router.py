@@ -45,11 +45,13 @@ def fit(
     import shlex
 
     from orchestrator.cli.evaluate import embedded, part
+    from router import replay
     from router.fit import fitted
     from router.learned import save
 
     if log == bool(data):
         raise InputError("exactly one of --data and --log says what to learn from")
+    replay.check([selector], replay.fitters())
     if log:
         from orchestrator.cli._logged import from_log
 

@@ -303,20 +303,16 @@ def data_of(
     out_file: Annotated[Path, typer.Option("--out", help="Where the labelled texts are written, as JSON lines.")],
     shared: Annotated[Path, typer.Option(help="The folder of recorded data.")] = Path("../shared/data"),
 ) -> None:
-    """Write the labelled texts that one of our heads is trained on."""
+    """Write the labelled texts that one of our heads is trained on. A file that is there stays where they cannot be made."""
     from experts import registry
     from router import recipes
 
-    rows = registry.load("router.recipes", name).rows(shared)
-    number = 0
+    rows = [recipes.written(row) for row in registry.load("router.recipes", name).rows(shared)]
     try:
-        with out_file.open("w", encoding="utf-8") as file:
-            for row in rows:
-                number += 1
-                file.write(recipes.written(row))
+        out_file.write_text("".join(rows), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out_file} cannot be written: {error.strerror}") from None
-    out().print(f"{number:,} labelled texts written to {out_file}", markup=False, soft_wrap=True)
+    out().print(f"{len(rows):,} labelled texts written to {out_file}", markup=False, soft_wrap=True)
 
 
 def _vectors(texts: Sequence[str], reference: bool = False) -> "NDArray[np.float32]":

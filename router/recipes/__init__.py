@@ -41,8 +41,10 @@ def lines(shared: Path, name: str) -> Iterator[dict[str, Any]]:
             for line in file:
                 yield json.loads(line)
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{path} cannot be read: {error}", remedy="Name the folder of the data: --shared DIR."
+            f"{path} cannot be read: {why}",
+            remedy="The recorded data do not come with Madrigal; where you have them, name their folder: --shared DIR.",
         ) from None
 
 

@@ -36,7 +36,7 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are shrunk mean scores, 0..1. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "cluster", predictor)
+    return by_prediction(params, experts, tools, "cluster")
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:

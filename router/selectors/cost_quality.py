@@ -59,7 +59,7 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     quality where no expert has a price.
     """
     learned = load_model(params, experts, tools, None)
-    predict = predictor_of(learned)
+    predict = predictor_of(params, learned)
     if params.quality is not None and not any(card.price.input or card.price.output for card in experts):
         raise ConfigError(
             "a quality to keep at the least cost needs prices, and no expert of the decision has one",

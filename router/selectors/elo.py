@@ -14,6 +14,7 @@ from experts.spec import Frozen, Name
 from router.card import Card
 from router.learned import Learned, Predict, load
 from router.outcomes import Asked
+from router.predicted import of_this_version
 from router.selectors import Ask, Score, Select, Selection
 from router.tools import Tools
 
@@ -54,7 +55,8 @@ def build(params: Params, experts: Sequence[Card], tools: Tools) -> Select:
     ratings = {name: params.ratings.get(name, MEAN) for name in names}
     if params.model is not None:
         learned = load(tools.folder / params.model, selector="elo", experts=names)
-        fitted = dict(zip(learned.experts, learned.arrays["ratings"].tolist(), strict=True))
+        with of_this_version(learned, params.model):
+            fitted = dict(zip(learned.experts, learned.arrays["ratings"].tolist(), strict=True))
         ratings = {name: params.ratings.get(name, fitted[name]) for name in names}
 
     def select(ask: Ask) -> Selection:

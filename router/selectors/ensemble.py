@@ -40,7 +40,7 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are predicted scores. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "ensemble", predictor)
+    return by_prediction(params, experts, tools, "ensemble")
 
 
 def fit(

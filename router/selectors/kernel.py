@@ -41,7 +41,7 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are predicted scores. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "kernel", predictor)
+    return by_prediction(params, experts, tools, "kernel")
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:

@@ -33,7 +33,7 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are mean recorded scores of the neighbours, 0..1. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "knn", predictor)
+    return by_prediction(params, experts, tools, "knn")
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:

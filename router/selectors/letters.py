@@ -5,7 +5,7 @@ embedding.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from router import terms
 from router.card import Card
@@ -29,7 +29,6 @@ COST = "neural"
 NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
-_RIDGES = (3.0, 10.0, 30.0)
 _LENGTHS = (2, 3, 4, 5)
 _PRIME = 0x9E3779B97F4A7C15
 """Any odd number that spreads bits well: 2⁶⁴ divided by the golden ratio."""
@@ -41,21 +40,17 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are predicted scores. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "letters", predictor)
+    return by_prediction(params, experts, tools, "letters")
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:
     """The ridge is chosen by cross-validation."""
-    ridge, (rarity, weights, bias) = terms.chosen_fit(asked, counted, scores, _RIDGES, seed)
-    arrays: dict[str, Any] = {"rarity": rarity.astype("float16"), "weights": weights.astype("float16"), "bias": bias}
-    return Learned("letters", tuple(experts), arrays, {"ridge": ridge})
+    return terms.learned("letters", asked, counted, scores, experts, seed)
 
 
 def predictor(learned: Learned) -> Predict:
     """Predicted scores, float64 [N, E]."""
-    arrays = learned.arrays
-    rarity, weights = arrays["rarity"].astype("float32"), arrays["weights"].astype("float32")
-    return lambda asked: terms.predict(asked.prompts, counted, rarity, weights, arrays["bias"])
+    return terms.predictor(learned, counted)
 
 
 def counted(text: str) -> "Row":

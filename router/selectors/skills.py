@@ -12,7 +12,7 @@ from pydantic import Field
 from router.card import Card
 from router.learned import Learned, Predict
 from router.outcomes import Asked
-from router.predicted import NEEDS, LearnedParams, load_model
+from router.predicted import NEEDS, LearnedParams, load_model, of_this_version
 from router.recruiting import SELECTOR, Recruiter
 from router.recruiting import fit as fit_recruiter
 from router.selectors import Ask, Score, Selection, SelectLater
@@ -43,7 +43,9 @@ class Params(LearnedParams):
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are probabilities of being right (shrunk) or shares of the draw (published). Raises `ConfigError` where
     the model does not fit the decision's experts."""
-    recruiter = Recruiter.of(load_model(params, experts, tools, SELECTOR))
+    learned = load_model(params, experts, tools, SELECTOR)
+    with of_this_version(learned, params.model):
+        recruiter = Recruiter.of(learned)
     at = {name: i for i, name in enumerate(recruiter.experts)}
     table = recruiter.skills.table()
     embedder = tools.embedding

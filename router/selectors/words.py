@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from router import terms
 from router.card import Card
@@ -33,7 +33,6 @@ COST = "neural"
 NEEDS = NEEDS
 EXAMPLE: dict[str, object] = {}
 
-_RIDGES = (3.0, 10.0, 30.0)
 _WORD = re.compile(r"\w+")
 
 
@@ -43,21 +42,17 @@ class Params(LearnedParams):
 
 def build(params: Params, experts: Sequence[Card], tools: Tools) -> SelectLater:
     """Scores are predicted scores. Raises `ConfigError` where the model does not fit."""
-    return by_prediction(params, experts, tools, "words", predictor)
+    return by_prediction(params, experts, tools, "words")
 
 
 def fit(asked: Asked, scores: "Floats", experts: Sequence[str], *, seed: int = 0) -> Learned:
     """The ridge is chosen by cross-validation."""
-    ridge, (rarity, weights, bias) = terms.chosen_fit(asked, counted, scores, _RIDGES, seed)
-    arrays: dict[str, Any] = {"rarity": rarity.astype("float16"), "weights": weights.astype("float16"), "bias": bias}
-    return Learned("words", tuple(experts), arrays, {"ridge": ridge})
+    return terms.learned("words", asked, counted, scores, experts, seed)
 
 
 def predictor(learned: Learned) -> Predict:
     """Predicted scores, float64 [N, E]."""
-    arrays = learned.arrays
-    rarity, weights = arrays["rarity"].astype("float32"), arrays["weights"].astype("float32")
-    return lambda asked: terms.predict(asked.prompts, counted, rarity, weights, arrays["bias"])
+    return terms.predictor(learned, counted)
 
 
 def counted(text: str) -> "Row":

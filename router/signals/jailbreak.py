@@ -1,7 +1,8 @@
 """Attempts to get harmful or unruly answers: harmful requests, and manipulation whatever it asks for.
 
 A head over the sentence embedding, so it knows meanings, not tricks: a request in a cipher that nobody names looks like
-noise to it. Every window of a long text is looked at and the worst one counts, so padding hides nothing.
+noise to it. The worst window or suspect sentence of a long text counts, which finds an attack of some length among
+padding; one line of it between ordinary ones it misses more often than not (docs/benchmarks.md).
 """
 
 from typing import Literal

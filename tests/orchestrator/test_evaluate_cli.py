@@ -119,6 +119,14 @@ def test_a_policy_whose_model_does_not_fit_is_refused(files: Path, tmp_path: Pat
     assert "there is no fitted model" in done.stderr and "madrigal router fit" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("evaluate", "routing"), ("router", "fit")])
+def test_a_misspelt_selector_is_refused_before_minutes_of_embedding(tmp_path: Path, command: tuple[str, ...]) -> None:
+    write(tmp_path / "learn.jsonl", world(12, seed=1)[0])
+    done = madrigal(tmp_path, *command, "--data", "learn.jsonl", "--selector", "kernal")
+    assert done.returncode == 2 and "kernal cannot be fitted on outcomes" in done.stderr and "kernel" in done.stderr
+    assert not (tmp_path / "cache" / "embeddings").exists()
+
+
 @pytest.mark.shared
 def test_the_forest_beats_knn_on_real_outcomes() -> None:
     """Cross-validated on a part of the training file; the figures for the test files are in docs/benchmarks.md."""

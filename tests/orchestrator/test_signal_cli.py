@@ -205,3 +205,11 @@ def test_evaluate_names_what_it_does_not_know(madrigal: Run, tmp_path: Path) -> 
     (tmp_path / "bad.json").write_text('{"format": 1}')
     refused(madrigal("evaluate", "bad.json", "--data", "mine.jsonl"), "bad.json")
     refused(madrigal("data", "nosuch", "--out", "x.jsonl"), "nosuch", "known:")
+
+
+def test_data_that_are_not_here_are_named_and_leave_the_file_as_it_was(madrigal: Run, tmp_path: Path) -> None:
+    (tmp_path / "domain.jsonl").write_text("mine")
+    done = madrigal("data", "domain", "--out", "domain.jsonl")
+    refused(done, "../shared/data", "No such file or directory", "do not come with Madrigal", "--shared DIR")
+    assert "Errno" not in done.stderr
+    assert (tmp_path / "domain.jsonl").read_text() == "mine"

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,39 @@ def test_sentences_leave_nothing_out_and_none_is_long() -> None:
     assert max(len(one.split()) for one in found) <= 40
     assert found[0].startswith("Hi. The walking"), "a short sentence is read with the next"
     assert reading.sentences("") == []
+
+
+@pytest.mark.parametrize("windows", [1, 16])
+async def test_many_windows_are_read_beside_the_event_loop(windows: int) -> None:
+    """Where the sentences of a long text are told apart, others are served meanwhile."""
+    seen = set()
+
+    class Watched(Head):
+        def words(self, text: str) -> np.ndarray:
+            seen.add(threading.current_thread() is threading.main_thread())
+            return super().words(text)
+
+    class Pieces:
+        async def embed(self, texts: Sequence[str]) -> np.ndarray:
+            return np.eye(len(texts), DIMENSIONS, dtype=np.float32)
+
+        async def windows(self, text: str, most: int = 16) -> np.ndarray:
+            return await self.embed(await self.pieces(text, most))
+
+        async def pieces(self, text: str, most: int = 16) -> list[str]:
+            return [f"{text} We sabotage the chapel at night, {at}." for at in range(windows)]
+
+    head = Watched(**vars(words_head({"sabotage": 9.0})))
+    found = await reading.worst(Pieces(), head, PADDING, "benign")
+    assert found["attack"] > 0.5
+    assert seen == {windows == 1}
+
+
+def test_blanks_without_end_are_passed_over_at_once() -> None:
+    """Blanks are no tokens, so a window may hold any number of them: to look at each from each would take minutes."""
+    assert reading.sentences(f"One.{' ' * 400_000}\t\r Two three four five six") == ["One. Two three four five six"]
+    words = reading.sentences("\u200b " * 200_000)
+    assert sum(len(one.split()) for one in words) == 200_000 and len(words) == 5_000
 
 
 def test_the_sentence_whose_words_speak_against_it_is_read_alone() -> None:

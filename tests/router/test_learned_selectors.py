@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,25 @@ def test_a_policy_with_an_expert_the_model_does_not_know_is_refused(fit: Any, tm
     params = file.Params.model_validate({"model": "routing.safetensors"})
     with pytest.raises(ConfigError, match="fitted without stranger"):
         file.build(params, strangers, Tools(embedding=Known(), folder=tmp_path))
+
+
+@pytest.mark.parametrize("through", ["its own selector", "cost_quality"])
+def test_a_model_of_another_form_is_refused_when_the_policy_is_read(fit: Any, tmp_path: Path, through: str) -> None:
+    """Of each model every array and every setting is taken away in turn: what is needed is missed now, by name."""
+    file, learned = fit
+    reader = file if through != "cost_quality" else registry.load("router.selectors", through)
+    tools = Tools(embedding=Known(), folder=tmp_path)
+    needed = 0
+    for kind, name in [("arrays", n) for n in learned.arrays] + [("settings", n) for n in learned.settings]:
+        rest = {key: value for key, value in getattr(learned, kind).items() if key != name}
+        save(replace(learned, **{kind: rest}), tmp_path / "routing.safetensors")
+        try:
+            reader.build(reader.Params.model_validate({"model": "routing.safetensors"}), CARDS, tools)
+        except ConfigError as error:
+            needed += 1
+            assert "routing.safetensors cannot be used by this version's selector" in str(error)
+            assert f"madrigal router fit … --selector {learned.selector}" in str(error.remedy)
+    assert needed, "every model needs something"
 
 
 def test_after_the_embedding_a_choice_takes_under_a_millisecond(fit: Any) -> None:

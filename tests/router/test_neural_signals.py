@@ -314,6 +314,38 @@ def test_a_head_is_read_as_it_was_measured(tickets: Head, tmp_path: Path) -> Non
     assert (again.labels, again.temperature, again.experimental) == (("broken", "billing"), 1.0, "made for a test")
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"bias": [0.0, 0.0, 0.0]}, "a scale and a bias of each label"),
+        ({"scales": [1.0]}, "a scale and a bias of each label"),
+        ({"temperature": 0}, "a temperature above 0"),
+        ({"alone": "lost"}, "alone is 'lost', which is none of its labels"),
+        ({"buckets": 8}, "cannot reshape"),
+        ({"labels": None}, "TypeError"),
+    ],
+)
+def test_a_head_that_would_fail_at_a_request_is_refused_when_read(
+    tickets: Head, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    path = tmp_path / "heads/tickets.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ConfigError, match=says) as caught:
+        heads.read(path)
+    assert caught.value.file == str(path) and "madrigal signal train" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("role", "found"), [("user", True), ("tool", True), ("function", True), ("assistant", False), ("system", False)]
+)
+async def test_a_guard_reads_what_came_from_outside(tools: Tools, role: str, found: bool) -> None:
+    """An attack in a tool's result counts like a user's; what the server's own side says does not."""
+    file = registry.load("router.signals", "jailbreak")
+    turns = [("user", "What does the page say?"), (role, ATTACK), ("user", "And in short?")]
+    said: Signal = await file.build(file.Params(), tools)(prompt(turns))
+    assert said.matched is found
+
+
 class TestClassifier:
     async def test_labels_of_ones_own(self, tools: Tools, tickets: Head) -> None:
         params = {"head": "heads/tickets.json"}
@@ -466,8 +498,9 @@ class TestFailure:
         runtime.broken = True
         with pytest.raises(ExpertError, match="the signal 'attack' could not be computed"):
             await go(rules, "hello")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(ConfigError, match="the signal 'attack' cannot be computed: RuntimeError") as caught:
             await rules.warm()
+        assert caught.value.key == "signals.attack"
 
     @pytest.mark.parametrize("name", NEURAL)
     def test_without_an_embedder_it_is_no_policy(self, name: str) -> None:
