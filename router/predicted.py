@@ -36,7 +36,7 @@ class LearnedParams(Frozen):
         "routing.safetensors",
         description="file written by `madrigal router fit`, as seen from the policy file; it must know every expert",
     )
-    scope: Scope = Field("user", description="text that is judged: user, last, system, conversation or all")
+    scope: Scope = Field("user", description="text that is judged: user, last, given, system, conversation or all")
 
 
 def load_model(params: LearnedParams, experts: Sequence[Card], tools: Tools, selector: str | None) -> Learned:
