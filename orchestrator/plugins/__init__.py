@@ -32,9 +32,9 @@ OWN = "*"
 ORDER = (
     "reply",
     "jailbreak",
+    "system_prompt",
     "memory",
     "rag",
-    "system_prompt",
     "tools",
     "compress",
     "params",
@@ -44,7 +44,7 @@ ORDER = (
     "cache",
     "pii",
 )
-"""From the client to the experts. So the cache sees what experts would be sent, retrieved passages included, but not what is
+"""From the client to the experts. So `system_prompt` sees the client's own system messages alone, the cache sees what experts would be sent, retrieved passages included, but not what is
 masked for one of them; and an answer out of it passes all that a new one would."""
 
 

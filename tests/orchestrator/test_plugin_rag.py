@@ -24,6 +24,7 @@ signals:
   chat:   {{type: keyword, any: [chitchat]}}
   both:   {{type: keyword, any: [both]}}
   several: {{type: keyword, any: [several]}}
+  strict: {{type: keyword, any: [strict]}}
 constraints:
   - {{when: attack, refuse: No.}}
   - {{when: secret, require: {{local: true}}}}
@@ -37,6 +38,10 @@ decisions:
     use: near
     plugins: [{{type: rag, collection: books}}]
     strategy: {{type: self_moa, samples: 2, aggregator: far}}
+  - name: strict
+    when: strict
+    use: near
+    plugins: [{{type: rag, collection: books}}, {{type: system_prompt, text: Be brief., mode: replace}}]
   - name: rest
     use: near
     plugins: [{{type: rag, collection: books, when: not chat}}, {{type: grounding, on_failure: flag}}]
@@ -218,3 +223,13 @@ async def test_an_answer_that_cites_nothing_is_the_same_byte_for_byte() -> None:
     assert await Cited(spoken(), SOURCES).read() == await spoken().read()
     assert [block async for block in Cited(spoken(), SOURCES)] == [block async for block in spoken()]
     assert await said(Cited(spoken(), SOURCES), stream=True) == "No marks here"
+
+
+async def test_a_system_prompt_that_replaces_the_clients_leaves_the_passages(tmp_path: Path) -> None:
+    async with bridge(tmp_path) as (served, upstream):
+        own = {"role": "system", "content": "Be rude."}
+        asked = {"role": "user", "content": f"strict: {QUESTION}"}
+        answer = await served.http.post("/v1/chat/completions", json={"model": "auto", "messages": [own, asked]})
+        assert "x-madrigal-sources" in answer.headers
+        assert "was opened in 1931" in system(upstream) and "Be brief." in system(upstream)
+        assert "Be rude." not in system(upstream)
