@@ -304,7 +304,7 @@ class Panel:
         body |= {"messages": list(messages), **ask.sampling}
         if "max_tokens" in ask.sampling:
             body.pop("max_completion_tokens", None)
-        return Call(client.path, body, stream, needs(body, "chat/completions"), client.request_id)
+        return replace(client, body=body, stream=stream, needs=needs(body, "chat/completions"))
 
     async def _may_see(self, expert: str, text: str) -> bool:
         """Whether the constraints let an expert see a text that somebody else wrote: guards read it like a user's."""
