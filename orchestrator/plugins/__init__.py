@@ -69,7 +69,7 @@ class Turn:
     order. `around` is put around every single call to an expert, `headers` go to the client, `notes` into the trace.
 
     `prompt` is what was routed by, `judge` tells who may not see a text that is not the user's, `again` runs the strategy
-    once more on another call.
+    once more, on another call and these experts.
     """
 
     call: Call
@@ -81,7 +81,7 @@ class Turn:
     created: int
     ask_usage: bool
     judge: "Judge"
-    again: Callable[[Call], Awaitable[Answer]]
+    again: Callable[[Call, Sequence[str]], Awaitable[Answer]]
     around: "list[Around]" = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

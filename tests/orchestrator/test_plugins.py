@@ -321,6 +321,40 @@ async def test_headers_go_with_every_call_of_a_strategy(tmp_path: Path) -> None:
         assert [headers.get("x-batch") for headers in upstream.headers] == ["1", "1", "1"]
 
 
+NARROWING = """
+from experts.spec import Frozen
+from orchestrator.plugins import Plugin
+
+class Params(Frozen):
+    pass
+
+def build(params, kit):
+    return Narrow()
+
+class Narrow(Plugin):
+    async def enter(self, turn):
+        turn.experts.remove("far")
+        return None
+"""
+
+NARROWED = """
+experts:
+  near: {{backend: openai, url: "{url}", model: near}}
+  far: {{backend: openai, url: "{url}", model: far}}
+plugins: {{folder: own}}
+decisions:
+  - {{name: rest, use: [near, far], strategy: {{type: self_moa, samples: 2, aggregator: far}}, plugins: [narrow]}}
+"""
+
+
+async def test_an_expert_that_a_plugin_took_out_is_not_asked_by_its_name_either(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "narrow.py").write_text(NARROWING)
+    async with Upstream().running() as upstream, serving(NARROWED.format(url=upstream.url), tmp_path) as served:
+        assert (await served.chat("hello")).status_code == 200
+        assert [body["model"] for body in upstream.bodies] == ["near", "near", "near"]
+
+
 @pytest.mark.parametrize(
     ("code", "told"),
     [
