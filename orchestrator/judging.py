@@ -29,9 +29,9 @@ VERIFICATION = (
     "nothing else."
 )
 
-_OUT_OF = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+)")
+_OUT_OF = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+)")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
-_RANGE = re.compile(r"\d+\s*(?:-|–|to)\s*\d+")
+_RANGE = re.compile(r"(?<!\d)\d+\s*(?:-|–|to)\s*\d+")
 _YES = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 

@@ -31,7 +31,7 @@ AGAIN = "A last draft said things that the passages do not hold. Answer again, f
 DRAFT = f"{AGAIN} What it said without support is given below."
 
 _SENTENCE = re.compile(r"(?<=[.!?。])\s+")
-_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+|\s*\[\d+\]")
+_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+|(?<!\s)\s*\[\d+\]")
 _WORD = re.compile(r"[^\W_]+")
 _FIGURE = re.compile(r"\d+(?:[.,:/]\d+)*")
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]{2,}")
