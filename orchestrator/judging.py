@@ -62,7 +62,13 @@ def judgement(
     """One question about answers, not made where the judge may not see all of them. `tokens` bound the reply."""
     write = partial(about, messages, question)
     return Ask(
-        judge, write, answers, role, {"temperature": 0.0, "max_tokens": tokens, **(sampling or {})}, least=len(answers)
+        judge,
+        write,
+        answers,
+        role,
+        {"temperature": 0.0, "max_tokens": tokens, **(sampling or {})},
+        least=len(answers),
+        aside=True,
     )
 
 
