@@ -31,7 +31,7 @@ _SAID = re.compile(r"(?:please,? )?(?:remember|note|keep in mind)(?: that\b|:)[ 
 _FORMS = [(kind, re.compile(rf"(?:{form})\b", re.IGNORECASE)) for kind, form in FORMS]
 _LEAD = re.compile(r"^(?:(?:hi|hello|hey|ok|okay|by the way|btw|and|also|so|please)[,!. ]+)+", re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|\"\"\".*?(?:\"\"\"|\Z)", re.DOTALL)
-_QUOTED = re.compile(r"^\s*[>|].*$", re.MULTILINE)
+_QUOTED = re.compile(r"^[^\S\n]*[>|].*$", re.MULTILINE)
 _QUOTATION = re.compile(r"[\"“„«][^\"“”„«»\n]{0,2000}[\"”“»]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 

@@ -29,7 +29,8 @@ async def admitted(turn: "Turn", texts: Sequence[str], tag: str) -> list[int]:
         else:
             kept.append(at)
     if kept:
-        turn.around.append(_Withheld({_inside(texts[at], tag): judged[at] for at in kept}))
+        # before all others: what pii masks would not be found again
+        turn.around.insert(0, _Withheld({_inside(texts[at], tag): judged[at] for at in kept}))
     return kept
 
 

@@ -4,18 +4,19 @@ Nothing here holds the reply, so that a finished request is freed at once.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from experts.call import Answer, Call
+from experts.errors import UnavailableError
 from experts.pool import Pool
 from experts.registry import load
 from orchestrator.attempts import Attempts
 from orchestrator.chain import Chain
 from orchestrator.plugins import Turn
-from orchestrator.request import ChatRequest
+from orchestrator.request import ChatRequest, Summed
 from orchestrator.routing import STRATEGIES, Parts, State, prompt_of, route
 from orchestrator.strategies import Job
 from router.policy import Policy, Route
@@ -88,11 +89,27 @@ async def _run(job: Job, strategy: Choice) -> Answer:
 
 async def _ask(turn: Turn, job: Job, strategy: Choice) -> Answer:
     """Ask the experts that the plugins left, what they made of the request."""
-    return await _run(replace(job, call=turn.call, experts=turn.experts), strategy)
+    return await _run(_left(job, turn.call, turn.experts), strategy)
 
 
-async def _again(job: Job, strategy: Choice, call: Call) -> Answer:
-    return await _run(replace(job, call=call), strategy)
+async def _again(job: Job, strategy: Choice, call: Call, experts: Sequence[str]) -> Answer:
+    """Ask once more; the usage is that of all calls so far."""
+    once = replace(_left(job, call, experts), ask_usage=False, durable=None)
+    return Summed(await _run(once, strategy), job.attempts.spent, ask_usage=job.ask_usage)
+
+
+def _left(job: Job, call: Call, experts: Sequence[str]) -> Job:
+    """The job with what plugins made of the request. An expert that they took out is asked for nothing, not even where
+    a parameter names it. Raises `UnavailableError` where they left nobody."""
+    if not experts:
+        raise UnavailableError("the plugins of this decision left no expert to ask")
+    gone = set(job.experts).difference(experts)
+    permits = partial(_permitted, job.permits, gone) if gone else job.permits
+    return replace(job, call=call, experts=list(experts), permits=permits)
+
+
+def _permitted(permits: Callable[[str], str | None], gone: Container[str], expert: str) -> str | None:
+    return "a plugin took it out" if expert in gone else permits(expert)
 
 
 async def _judge(policy: Policy, route: Route, prompt: Prompt, text: str) -> Callable[[str], str | None]:

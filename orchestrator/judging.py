@@ -29,9 +29,9 @@ VERIFICATION = (
     "nothing else."
 )
 
-_OUT_OF = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+)")
+_OUT_OF = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+)")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
-_RANGE = re.compile(r"\d+\s*(?:-|–|to)\s*\d+")
+_RANGE = re.compile(r"(?<!\d)\d+\s*(?:-|–|to)\s*\d+")
 _YES = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
@@ -62,7 +62,13 @@ def judgement(
     """One question about answers, not made where the judge may not see all of them. `tokens` bound the reply."""
     write = partial(about, messages, question)
     return Ask(
-        judge, write, answers, role, {"temperature": 0.0, "max_tokens": tokens, **(sampling or {})}, least=len(answers)
+        judge,
+        write,
+        answers,
+        role,
+        {"temperature": 0.0, "max_tokens": tokens, **(sampling or {})},
+        least=len(answers),
+        aside=True,
     )
 
 

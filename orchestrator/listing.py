@@ -14,6 +14,8 @@ _ITEM = re.compile(
     r"^[ \t]{0,3}[*_#>\t ]*(?:(?:step|task|sub-?task|part|observation|idea)\s*(\d{1,3})\s*[.):\-–]|(\d{1,3})[.):]|[-*•–])[*_]*\s+(?=\S)",
     re.IGNORECASE,
 )
+_MARKED = 200
+"""Characters of a line in which its mark begins; a line of nothing but stars is read no further."""
 _KEYS = ("task", "subtask", "sub_task", "description", "text", "content", "observation", "title", "name")
 _LISTS = ("tasks", "subtasks", "sub_tasks", "observations", "parts", "steps", "items")
 
@@ -60,7 +62,7 @@ def _text(item: Any) -> str:
 def _line_items(text: str) -> Iterator[str]:
     """Items of lines. Numbered ones are the list where there are any: dashes below them are their details. Prose after
     an empty line is no longer part of an item."""
-    lines = [(line, _ITEM.match(line)) for line in text.splitlines()]
+    lines = [(line, _ITEM.match(line[:_MARKED])) for line in text.splitlines()]
     numbered = any(mark and (mark[1] or mark[2]) for _, mark in lines)
     item: list[str] = []
     gap = False

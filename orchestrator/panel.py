@@ -31,6 +31,8 @@ Messages = Sequence[Message]
 _CLIENTS_OWN = ("n", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "stream_options")
 """What asks for the form of the client's answer: no inner call has it."""
 _SHAPE = ("response_format",)
+_WORDING = ("stop", "logit_bias")
+"""What bounds the words of an answer: a plan or a rating is none."""
 _PATIENCE, _LEAST_PATIENCE_S = 4.0, 10.0
 """How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may:
 a large expert beside a small one is not hung."""
@@ -61,7 +63,7 @@ class Ask:
     whether the answer is to have the form the client asked for (`response_format`). `role` is for the trace. With fewer
     than `least` quotes left the call fails: a judge who may not see the answer has nothing to say. Where the last call
     cannot begin, others are asked `instead`, or else the best answer so far is given. What is `aside` is work on the way (a
-    plan, a critique): it is given as the answer only where the time is up and nothing else came.
+    plan, a critique, a rating): it is given as the answer only where the time is up and nothing else came, and the client's `stop` does not end it.
     """
 
     expert: str
@@ -299,12 +301,12 @@ class Panel:
         if len(quotes) < ask.least:
             raise UnsupportedError(f"{ask.expert} could be shown {len(quotes)} of {len(ask.quotes)} texts")
         client = self.job.call
-        dropped = (*_CLIENTS_OWN, *(() if ask.shaped else _SHAPE))
+        dropped = (*_CLIENTS_OWN, *(() if ask.shaped else _SHAPE), *(_WORDING if ask.aside else ()))
         body = {name: value for name, value in client.body.items() if name not in dropped}
         body |= {"messages": list(messages), **ask.sampling}
         if "max_tokens" in ask.sampling:
             body.pop("max_completion_tokens", None)
-        return Call(client.path, body, stream, needs(body, "chat/completions"), client.request_id)
+        return replace(client, body=body, stream=stream, needs=needs(body, "chat/completions"))
 
     async def _may_see(self, expert: str, text: str) -> bool:
         """Whether the constraints let an expert see a text that somebody else wrote: guards read it like a user's."""

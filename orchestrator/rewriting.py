@@ -135,9 +135,19 @@ class Gathered:
 
     @property
     def text(self) -> str:
-        """What its first choice says."""
-        choice = (self.wire.get("choices") or [{}])[0]
-        return (choice.get("message") or {}).get("content") or choice.get("text") or ""
+        """What its choices say."""
+        return "\n\n".join(text for text in map(_content, self.wire.get("choices") or ()) if text)
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything that a client gets to read, a text each: of every choice what it says, what it thought aloud, and
+        the arguments of its tool calls."""
+        found = []
+        for choice in self.wire.get("choices") or ():
+            message = choice.get("message") or {}
+            calls = [(call.get("function") or {}).get("arguments") for call in message.get("tool_calls") or ()]
+            found += [_content(choice), message.get("reasoning_content"), message.get("reasoning"), *calls]
+        return [text for text in found if isinstance(text, str) and text.strip()]
 
     async def read(self) -> bytes:
         return orjson.dumps(self.wire)
@@ -151,6 +161,7 @@ class Gathered:
             nothing: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
             one = {"index": choice.get("index") or 0, "logprobs": choice.get("logprobs")}
             yield frame({**head, "choices": [{**one, **said, "finish_reason": None}]})
+            one["logprobs"] = None  # told once: clients add up what chunks hold
             yield frame({**head, "choices": [{**one, **nothing, "finish_reason": choice.get("finish_reason")}]})
         if self._ask_usage:
             yield frame({**head, "choices": [], "usage": self.usage.wire()})
@@ -158,6 +169,10 @@ class Gathered:
 
     async def aclose(self) -> None:
         return None
+
+
+def _content(choice: dict[str, Any]) -> str:
+    return (choice.get("message") or {}).get("content") or choice.get("text") or ""
 
 
 def _delta(message: dict[str, Any]) -> dict[str, Any]:

@@ -32,9 +32,9 @@ OWN = "*"
 ORDER = (
     "reply",
     "jailbreak",
+    "system_prompt",
     "memory",
     "rag",
-    "system_prompt",
     "tools",
     "compress",
     "params",
@@ -44,7 +44,7 @@ ORDER = (
     "cache",
     "pii",
 )
-"""From the client to the experts. So the cache sees what experts would be sent, retrieved passages included, but not what is
+"""From the client to the experts. So `system_prompt` sees the client's own system messages alone, the cache sees what experts would be sent, retrieved passages included, but not what is
 masked for one of them; and an answer out of it passes all that a new one would."""
 
 
@@ -69,7 +69,7 @@ class Turn:
     order. `around` is put around every single call to an expert, `headers` go to the client, `notes` into the trace.
 
     `prompt` is what was routed by, `judge` tells who may not see a text that is not the user's, `again` runs the strategy
-    once more on another call.
+    once more, on another call and these experts.
     """
 
     call: Call
@@ -81,7 +81,7 @@ class Turn:
     created: int
     ask_usage: bool
     judge: "Judge"
-    again: Callable[[Call], Awaitable[Answer]]
+    again: Callable[[Call, Sequence[str]], Awaitable[Answer]]
     around: "list[Around]" = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -84,6 +84,9 @@ class _Cache(Plugin):
         if hit is None and plain and self._params.semantic and self._kit.embedder is not None:
             vector = (await self._kit.embedder.embed([question]))[0]
             hit = self._cache.near(scope, question, vector, self._params.similarity, _same)
+        if hit is not None and (why := turn.route.permits(hit.entry.expert)) is not None:
+            turn.notes.append(f"cache: an answer of {hit.entry.expert} is not given: {why}")
+            hit = None
         if hit is None:
             turn.headers[HEADER] = "miss"
             turn.kept[self] = _Asked(scope, question, vector)
@@ -111,7 +114,7 @@ class _Cache(Plugin):
         plain = last.get("role") == "user" and isinstance(last.get("content"), str) and set(last) <= {"role", "content"}
         question = str(last["content"]) if plain else orjson.dumps(last or body.get("prompt")).decode()
         who = [turn.key.tenant, turn.key.user or turn.key.id if self._params.per == "user" else None]
-        key = [who, turn.model, turn.route.decision, messages[:-1], rest, turn.call.path]
+        key = [who, turn.model, turn.route.decision, messages[:-1], rest, turn.call.path, plain]
         return hashlib.blake2b(orjson.dumps(key, option=orjson.OPT_SORT_KEYS), digest_size=16).digest(), question, plain
 
 

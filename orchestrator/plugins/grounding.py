@@ -14,22 +14,24 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from experts.call import Answer
-from experts.errors import ConfigError
+from experts.errors import ConfigError, MadrigalError
 from experts.spec import Frozen
+from orchestrator.foreign import admitted
 from orchestrator.plugins import Kit, Plugin, Turn
 from orchestrator.request import Text
 from orchestrator.rewriting import Gathered, gathered
-from orchestrator.synthesis import instructed
+from orchestrator.synthesis import instructed, quoted
 
 if TYPE_CHECKING:
     from router.tools import Embedder
 
 EXAMPLE: dict[str, Any] = {}
 
-AGAIN = "Your last draft said things that the material does not hold: {missing} Answer again, from the material alone."
+AGAIN = "A last draft said things that the passages do not hold. Answer again, from the passages alone."
+DRAFT = f"{AGAIN} What it said without support is given below."
 
 _SENTENCE = re.compile(r"(?<=[.!?。])\s+")
-_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+|\s*\[\d+\]")
+_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+|(?<!\s)\s*\[\d+\]")
 _WORD = re.compile(r"[^\W_]+")
 _FIGURE = re.compile(r"\d+(?:[.,:/]\d+)*")
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w'’-]{2,}")
@@ -84,9 +86,7 @@ class _Grounding(Plugin):
             raise ConfigError("grounding needs the sentence embedder, which is not available here")
         whole, share = await self._checked(turn, answer, passages)
         if share < self._params.least and self._params.on_failure == "retry":
-            turn.notes.append("grounding: asked once more")
-            again = replace(turn.call, body={**turn.call.body, "messages": self._told(turn)})
-            whole, share = await self._checked(turn, await turn.again(again), passages)
+            whole, share = await self._once_more(turn, whole, share, passages)
         turn.headers["x-madrigal-grounding"] = f"{share:.2f}"
         if share < self._params.least and self._params.on_failure == "refuse":
             return Text(
@@ -113,9 +113,23 @@ class _Grounding(Plugin):
             turn.notes.append(f"grounding: a sentence of {len(one.sentence.split())} words is not supported ({why})")
         return whole, 1.0 if not found else sum(one.supported for one in found) / len(found)
 
-    def _told(self, turn: Turn) -> list[Any]:
-        missing = " ".join(f"“{one.sentence}”" for one in turn.kept["ungrounded"][:5])
-        return instructed(turn.messages, AGAIN.format(missing=missing))
+    async def _once_more(
+        self, turn: Turn, whole: Gathered, share: float, passages: Sequence[str]
+    ) -> tuple[Gathered, float]:
+        """A second answer, checked too; the first one where none comes."""
+        turn.notes.append("grounding: asked once more")
+        again = replace(turn.call, body={**turn.call.body, "messages": await self._told(turn)})
+        try:
+            return await self._checked(turn, await turn.again(again, turn.experts), passages)
+        except MadrigalError as error:
+            turn.notes.append(f"grounding: no second answer ({error.code or type(error).__name__}), the first is given")
+            return whole, share
+
+    async def _told(self, turn: Turn) -> list[Any]:
+        """What an expert said is data to whoever is asked next, and read by the constraints."""
+        said = [one.sentence for one in turn.kept["ungrounded"][:5]]
+        shown = [said[at] for at in await admitted(turn, said, "answer")]
+        return instructed(turn.messages, DRAFT if shown else AGAIN, quoted(shown), "answer")
 
 
 async def findings(embedder: "Embedder", answer: str, passages: Sequence[str], params: Params) -> list[Finding]:

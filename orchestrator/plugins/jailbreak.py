@@ -65,13 +65,14 @@ class _Jailbreak(Plugin):
             return answer
         chat = "messages" in turn.call.body
         whole = await gathered(answer, stream=turn.call.stream, chat=chat, ask_usage=turn.ask_usage)
-        found = await self._answer(Prompt((Message("user", whole.text),)))
-        if not found.matched:
-            return whole
-        turn.notes.append(f"jailbreak: the answer is withheld ({found.confidence:.2f})")
-        refusal = self._refusal(turn)
-        refusal.usage = whole.usage
-        return refusal
+        for text in whole.texts:
+            found = await self._answer(Prompt((Message("user", text),)))
+            if found.matched:
+                turn.notes.append(f"jailbreak: the answer is withheld ({found.confidence:.2f})")
+                refusal = self._refusal(turn)
+                refusal.usage = whole.usage
+                return refusal
+        return whole
 
     def _refusal(self, turn: Turn) -> Text:
         return Text(

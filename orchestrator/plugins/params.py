@@ -68,17 +68,22 @@ class _Sampling(Plugin):
             _set(body, name, value)
         for name, most in self._params.cap.items():
             given = _get(body, name)
-            if isinstance(given, int | float) and given > most:
-                _set(body, name, type(given)(most))
+            numbers = [one for one in _all(body, name) if isinstance(one, int | float)]
+            if any(one > most for one in numbers):
+                _set(body, name, type(given)(min(*numbers, most)))
             elif given is None and name in _LENGTHS:
                 _set(body, name, int(most))
         turn.call = replace(turn.call, body=body)
         return None
 
 
+def _all(body: Mapping[str, Any], name: str) -> list[Any]:
+    """Every value given, where a parameter has two names."""
+    return [body[one] for one in (_LENGTHS if name in _LENGTHS else (name,)) if body.get(one) is not None]
+
+
 def _get(body: Mapping[str, Any], name: str) -> Any:
-    names = _LENGTHS if name in _LENGTHS else (name,)
-    return next((body[one] for one in names if body.get(one) is not None), None)
+    return next(iter(_all(body, name)), None)
 
 
 def _set(body: dict[str, Any], name: str, value: Any) -> None:

@@ -29,6 +29,24 @@ EXPLAINED = (
 )
 
 
+_TEXTS = ("messages", "prompt")
+_NAMES = ("user", "safety_identifier", "metadata", "prompt_cache_key")
+"""Fields of a body that hold texts, and those in which clients say who asks."""
+_INNER = (
+    "content",
+    "text",
+    "tool_calls",
+    "function",
+    "arguments",
+    "custom",
+    "input",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+)
+"""What of a message is text, or holds some."""
+
+
 class Params(Frozen):
     """What is masked, and for whom."""
 
@@ -98,7 +116,8 @@ class _Masked:
             self._vault = Vault(json.dumps(dict(call.body), default=str))
         self._json = bool(call.body.get("response_format"))
         body = {
-            name: self._masked(value) if name in ("messages", "prompt") else value for name, value in call.body.items()
+            name: self._masked(value) if name in _TEXTS else self._named(value) if name in _NAMES else value
+            for name, value in call.body.items()
         }
         if self._params.explain and self._vault.values and "messages" in body:
             example = next(iter(self._vault.values))
@@ -118,13 +137,14 @@ class _Masked:
         if isinstance(value, list):
             return [self._masked(one) for one in value]
         if isinstance(value, Mapping):
-            return {
-                name: self._masked(inner)
-                if name in ("content", "text", "tool_calls", "function", "arguments")
-                else inner
-                for name, inner in value.items()
-            }
+            return {name: self._masked(inner) if name in _INNER else inner for name, inner in value.items()}
         return value
+
+    def _named(self, value: Any) -> Any:
+        """The same with whatever names a user masked."""
+        if isinstance(value, Mapping):
+            return {name: self._named(inner) for name, inner in value.items()}
+        return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:
         assert self._vault is not None

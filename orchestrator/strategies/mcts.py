@@ -142,7 +142,7 @@ async def _revision(answer: Voice, tried: int, panel: Panel, params: Params) -> 
     critic, author = panel.seat(params.judged_by), panel.seat(None)
     write = partial(about, messages, CRITIQUE)
     sampling = {"temperature": 0.0, "max_tokens": params.critique_tokens}
-    critique = await panel.ask(Ask(critic, write, [text], "critique", sampling, least=1), keep=2)
+    critique = await panel.ask(Ask(critic, write, [text], "critique", sampling, least=1, aside=True), keep=2)
     if critique is None:
         return None
     fields = Sampling(params.temperature).fields(panel.job.call.body, params.width + tried)

@@ -12,7 +12,7 @@ from experts.errors import EngineFaultError, InputError, UnavailableError
 from orchestrator.budget import Budget
 from orchestrator.panel import Ask, Panel, Voice
 from orchestrator.sampling import Sampling, samples
-from orchestrator.strategies import self_consistency
+from orchestrator.strategies import best_of_n, self_consistency
 from tests.deliberating import Scripted, job, said
 from tests.fakes import Leaping, chunks_of
 
@@ -329,3 +329,14 @@ async def test_a_body_has_the_usage_of_all_calls(told: bool) -> None:
     assert body["usage"]["completion_tokens"] == (6 if told else 9)
     assert body["model"] == answer.expert == ("b" if told else "c")
     assert body["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_the_clients_stop_ends_answers_and_not_what_judges_say_of_them() -> None:
+    async def reply(expert: str, call: Call) -> str:
+        return "7"
+
+    attempts = Scripted(reply)
+    work = job(reply, attempts=attempts, body={"stop": ["\n"], "logit_bias": {"1": 5}})
+    await said(await best_of_n.run(work, best_of_n.Params(samples=2)))
+    assert ["stop" in body for body in attempts.bodies] == [True, True, False, False]
+    assert ["logit_bias" in body for body in attempts.bodies] == [True, True, False, False]

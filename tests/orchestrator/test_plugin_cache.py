@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from orchestrator.answer_cache import AnswerCache
+from orchestrator.rewriting import Gathered
 from tests.fakes import Upstream, chunks_of, text_of
 from tests.scripted import Clock
 from tests.serving import Served, serving
@@ -155,3 +157,40 @@ def test_the_nearest_that_asks_the_same_wins_within_its_scope() -> None:
     assert hit is not None and hit.entry.question == "same"
     assert kept.near(b"s", "q", VECTOR, 0.96, lambda one, other: one != "opposite") is None
     assert kept.near(b"t", "q", VECTOR, 0.0, lambda one, other: True) is None
+
+
+async def test_a_text_that_looks_like_a_message_of_parts_is_another_question(tmp_path: Path) -> None:
+    parts = {"role": "user", "content": [{"type": "text", "text": "hello"}]}
+    async with Upstream().running() as upstream, serving(POLICY.format(url=upstream.url), tmp_path) as served:
+        assert await asked(served, orjson.dumps(parts).decode()) == "miss"
+        assert await asked(served, messages=[parts]) == "miss"
+
+
+ROLES = """
+experts:
+  near: {{backend: openai, url: "{url}", model: near, local: true}}
+  far: {{backend: openai, url: "{url}", model: far, local: false}}
+signals: {{guest: {{type: role, roles: [guest]}}}}
+constraints: [{{when: guest, require: {{local: true}}}}]
+decisions: [{{name: rest, use: [far, near], plugins: [{{type: cache, semantic: false}}]}}]
+"""
+
+
+async def test_an_answer_of_an_expert_that_a_caller_may_not_reach_is_no_hit(tmp_path: Path) -> None:
+    async with Upstream().running() as upstream, serving(ROLES.format(url=upstream.url), tmp_path) as served:
+        seen = []
+        for name in ("member", "guest"):
+            _, token = await served.service.keys.create(name, roles=[name])
+            body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+            answer = await served.http.post(
+                "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token}"}
+            )
+            seen.append((answer.headers["x-madrigal-cache"], answer.headers["x-madrigal-expert"]))
+        assert seen == [("miss", "far"), ("miss", "near")]
+
+
+async def test_log_probabilities_are_told_once_in_a_stream() -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "a"}, "logprobs": {"content": [{"token": "a"}]}}
+    wire = {"object": "chat.completion", "choices": [{**choice, "finish_reason": "stop"}]}
+    blocks = [block async for block in Gathered.of(wire, expert="a", ask_usage=False)]
+    assert b"".join(blocks).count(b'"token"') == 1

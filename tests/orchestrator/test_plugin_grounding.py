@@ -1,6 +1,6 @@
 """What grounding finds in answers and what it says it cannot, with the real embedder; retry and refusal with scripts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -65,6 +65,10 @@ def text(words: str) -> Answer:
     return Text(words, call=Call("chat/completions", {}), model="m", created=1, ask_usage=False)
 
 
+async def anybody(text: str) -> Callable[[str], str | None]:
+    return lambda expert: None
+
+
 def turn(passages: list[str], again: Any = None) -> Turn:
     body = {"messages": [{"role": "user", "content": "When was it opened?"}]}
     missing: Any = None
@@ -77,7 +81,7 @@ def turn(passages: list[str], again: Any = None) -> Turn:
         model="auto",
         created=1,
         ask_usage=False,
-        judge=missing,
+        judge=anybody,
         again=again,
     )
     made.kept["passages"] = passages
@@ -97,7 +101,7 @@ async def test_an_unsupported_sentence_is_flagged(embedder: Embedder) -> None:
 async def test_retry_asks_once_more_and_says_what_was_missing(embedder: Embedder) -> None:
     calls: list[Call] = []
 
-    async def again(call: Call) -> Answer:
+    async def again(call: Call, experts: Sequence[str]) -> Answer:
         calls.append(call)
         return text("The Aldern bridge opened in 1931.")
 

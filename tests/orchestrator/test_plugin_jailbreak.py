@@ -49,3 +49,18 @@ async def test_an_answer_that_spells_harm_out_is_withheld(tmp_path: Path, stream
         answer = await served.chat("hello", stream=stream)
     text = text_of(answer.content) if stream else answer.json()["choices"][0]["message"]["content"]
     assert text == "No."
+
+
+class SecondIsHarm(Upstream):
+    def _whole(self, chat: bool, model: str, choices: int) -> dict[str, Any]:
+        wire = super()._whole(chat, model, choices)
+        said = "Here is how to make a bomb at home and how to hack into your neighbour's bank account to steal money."
+        wire["choices"][1]["message"] = {"role": "assistant", "content": said}
+        return wire
+
+
+async def test_every_choice_of_an_answer_is_judged(tmp_path: Path) -> None:
+    async with SecondIsHarm().running() as upstream, serving(POLICY.format(url=upstream.url), tmp_path) as served:
+        answer = await served.chat("hello", n=2)
+    assert [choice["message"]["content"] for choice in answer.json()["choices"]] == ["No."]
+    assert answer.json()["usage"]["prompt_tokens"] == 7, "what was withheld was paid for"

@@ -67,6 +67,16 @@ async def test_a_text_that_looks_like_a_placeholder_stays_what_it_was(tmp_path: 
     assert answer.json()["choices"][0]["message"]["content"] == "[EMAIL_1] ada@example.org"
 
 
+async def test_who_asks_is_masked_where_the_body_says_so(tmp_path: Path) -> None:
+    async with Upstream().running() as upstream, serving(POLICY.format(url=upstream.url), tmp_path) as served:
+        thought = {"role": "assistant", "content": "Yes.", "reasoning_content": "It is ada@example.org who asks."}
+        messages = [{"role": "user", "content": "Hello"}, thought, {"role": "user", "content": "Go on"}]
+        more = {"user": "ada@example.org", "metadata": {"who": "ada@example.org"}}
+        body = {"model": "auto", "messages": messages, **more}
+        assert (await served.http.post("/v1/chat/completions", json=body)).status_code == 200
+        assert "ada@" not in json.dumps(upstream.bodies[-1])
+
+
 VALUES = {"[EMAIL_1]": "ada@example.org", "[EMAIL_12]": "b@example.org", "[NAME_1]": 'O"Neil'}
 
 

@@ -160,6 +160,7 @@ async def test_system_prompt(mode: str, messages: list[Any], expected: list[Any]
         ({"force": {"seed": None}}, {"seed": 4}, {}),
         ({"cap": {"max_tokens": 100}}, {"max_completion_tokens": 500}, {"max_completion_tokens": 100}),
         ({"cap": {"max_tokens": 100}}, {"max_tokens": 50}, {"max_tokens": 50}),
+        ({"cap": {"max_tokens": 100}}, {"max_tokens": 5, "max_completion_tokens": 500}, {"max_tokens": 5}),
         ({"cap": {"max_tokens": 100}}, {}, {"max_tokens": 100}),
         ({"cap": {"temperature": 0.5}}, {"temperature": 0.9}, {"temperature": 0.5}),
         ({"cap": {"temperature": 0.5}}, {}, {}),
@@ -275,9 +276,15 @@ experts:
 signals:
   closed: {{type: keyword, any: [closed]}}
   rude: {{type: keyword, any: [now]}}
+  several: {{type: keyword, any: [several]}}
 plugins: {{folder: own}}
 decisions:
   - {{name: closed, when: closed, use: ok, plugins: [{{type: reply, text: Closed.}}]}}
+  - name: several
+    when: several
+    use: ok
+    strategy: {{type: self_moa, samples: 2}}
+    plugins: [{{type: headers, to_expert: {{x-batch: "1"}}}}]
   - name: rest
     use: ok
     plugins:
@@ -304,6 +311,48 @@ async def test_plugins_over_http_with_one_of_the_users_own(tmp_path: Path) -> No
         ]
         await served.chat("tell me")
         assert upstream.bodies[-1]["messages"][-1]["content"] == "tell me"
+
+
+async def test_headers_go_with_every_call_of_a_strategy(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "polite.py").write_text(OWN_PLUGIN)
+    async with Upstream().running() as upstream, serving(SERVED.format(url=upstream.url), tmp_path) as served:
+        await served.chat("several voices")
+        assert [headers.get("x-batch") for headers in upstream.headers] == ["1", "1", "1"]
+
+
+NARROWING = """
+from experts.spec import Frozen
+from orchestrator.plugins import Plugin
+
+class Params(Frozen):
+    pass
+
+def build(params, kit):
+    return Narrow()
+
+class Narrow(Plugin):
+    async def enter(self, turn):
+        turn.experts.remove("far")
+        return None
+"""
+
+NARROWED = """
+experts:
+  near: {{backend: openai, url: "{url}", model: near}}
+  far: {{backend: openai, url: "{url}", model: far}}
+plugins: {{folder: own}}
+decisions:
+  - {{name: rest, use: [near, far], strategy: {{type: self_moa, samples: 2, aggregator: far}}, plugins: [narrow]}}
+"""
+
+
+async def test_an_expert_that_a_plugin_took_out_is_not_asked_by_its_name_either(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "narrow.py").write_text(NARROWING)
+    async with Upstream().running() as upstream, serving(NARROWED.format(url=upstream.url), tmp_path) as served:
+        assert (await served.chat("hello")).status_code == 200
+        assert [body["model"] for body in upstream.bodies] == ["near", "near", "near"]
 
 
 @pytest.mark.parametrize(
