@@ -48,7 +48,7 @@ class MadrigalError(Exception):
     def __str__(self) -> str:
         if not self.remedy:
             return self.message
-        stop = "" if self.message.endswith((".", "!", "?")) else "."
+        stop = "" if self.message.endswith((".", "!", "?", "^")) else "."  # ^ points at a place in the line above
         return f"{self.message}{stop} {self.remedy}"
 
 

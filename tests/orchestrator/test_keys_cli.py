@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,7 +111,7 @@ async def test_usage_info_and_purge(config: Path, database_url: str) -> None:
     assert json.loads(await typed("store", "info", "--json"))["rows"]["requests"] == 3
     assert "1 requests older than 5 days" in await typed("store", "purge", "--older-than", 5)
     assert "1 requests older than 1 days" in await typed("store", "purge")  # store.retention_days
-    assert "requests      1" in await typed("store", "info")
+    assert re.search(r"^requests +1$", await typed("store", "info"), re.MULTILINE)
     assert "has schema" in await typed("store", "migrate")
 
 
