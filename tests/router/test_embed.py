@@ -109,6 +109,7 @@ def test_tokens_are_those_read_and_a_cut_is_told(model: minilm.MiniLM) -> None:
 def test_passes_hold_rows_of_like_length_and_few_tokens() -> None:
     assert list(minilm.groups([3, 100, 4, 90], limit=200)) == [[1, 3], [2, 0]]
     assert list(minilm.groups([500, 3], limit=200)) == [[0], [1]]
+    assert list(minilm.groups([128, 40, 120], limit=2000)) == [[0, 2], [1]], "a short row is not padded to a long one"
     assert list(minilm.groups([])) == []
 
 
