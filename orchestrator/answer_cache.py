@@ -52,6 +52,7 @@ class AnswerCache:
     size: int = 0
     _entries: OrderedDict[tuple[bytes, str], Entry] = field(default_factory=OrderedDict)
     _scopes: dict[bytes, dict[str, Entry]] = field(default_factory=dict)
+    _stacks: "dict[bytes, tuple[list[Entry], NDArray[np.float32]]]" = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -71,13 +72,15 @@ class AnswerCache:
         """The answer to the nearest question of the scope, of cosine `least` or more, that asks the same."""
         import numpy as np
 
-        now = self.clock()
-        for entry in [e for e in self._scopes.get(scope, {}).values() if e.dies <= now]:
-            self._drop(entry)
-        entries = [entry for entry in self._scopes.get(scope, {}).values() if entry.vector is not None]
+        inside = self._scopes.get(scope, {})
+        while inside and (oldest := next(iter(inside.values()))).dies <= self.clock():  # put in the order they die in
+            self._drop(oldest)
+        if not inside:
+            return None
+        entries, stacked = self._stack(scope)
         if not entries:
             return None
-        cosines = np.stack([entry.vector for entry in entries if entry.vector is not None]) @ vector
+        cosines = stacked @ vector
         for at in np.argsort(-cosines, kind="stable")[:_NEAREST].tolist():
             if cosines[at] < least:
                 return None
@@ -85,6 +88,16 @@ class AnswerCache:
                 self._entries.move_to_end((scope, entries[at].question))
                 return Hit(entries[at], float(cosines[at]))
         return None
+
+    def _stack(self, scope: bytes) -> "tuple[list[Entry], NDArray[np.float32]]":
+        """A scope's entries that have vectors, and these as rows: made anew only after a change."""
+        import numpy as np
+
+        if scope not in self._stacks:
+            entries = [entry for entry in self._scopes.get(scope, {}).values() if entry.vector is not None]
+            rows = [entry.vector for entry in entries if entry.vector is not None]
+            self._stacks[scope] = entries, np.stack(rows) if rows else np.empty((0, 0), np.float32)
+        return self._stacks[scope]
 
     def put(
         self,
@@ -103,6 +116,7 @@ class AnswerCache:
         entry = Entry(scope, question, wire, expert, self.clock() + self.ttl_s, size, vector)
         self._entries[scope, question] = entry
         self._scopes.setdefault(scope, {})[question] = entry
+        self._stacks.pop(scope, None)
         self.size += size
         while len(self._entries) > self.most_entries or self.size > self.most_bytes:
             self._drop(next(iter(self._entries.values())))
@@ -111,6 +125,7 @@ class AnswerCache:
         del self._entries[entry.scope, entry.question]
         inside = self._scopes[entry.scope]
         del inside[entry.question]
+        self._stacks.pop(entry.scope, None)
         if not inside:
             del self._scopes[entry.scope]
         self.size -= entry.size

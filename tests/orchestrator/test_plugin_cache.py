@@ -126,6 +126,20 @@ def cache(**more: Any) -> tuple[AnswerCache, Clock]:
     return AnswerCache(**{"ttl_s": 10.0, "most_entries": 3, "most_bytes": 100, "clock": clock, **more}), clock
 
 
+async def test_what_has_died_is_no_neighbour_and_what_is_new_is_one() -> None:
+    kept, clock = cache()
+    kept.put(b"s", "old", {}, "a", 10, VECTOR)
+    assert kept.near(b"s", "q", VECTOR, 0.9, lambda one, other: True) is not None
+    await clock.advance(6)
+    kept.put(b"s", "new", {}, "a", 10, VECTOR)
+    await clock.advance(6)
+    hit = kept.near(b"s", "q", VECTOR, 0.9, lambda one, other: True)
+    assert hit is not None and hit.entry.question == "new"
+    await clock.advance(6)
+    assert kept.near(b"s", "q", VECTOR, 0.9, lambda one, other: True) is None
+    assert (len(kept), kept.size, kept._stacks) == (0, 0, {})
+
+
 async def test_an_answer_dies_of_age() -> None:
     kept, clock = cache()
     kept.put(b"s", "q", {}, "a", 10, VECTOR)
