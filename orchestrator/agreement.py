@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.extraction import Kind, answer_of
-from orchestrator.panel import Voice
+from orchestrator.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from experts.call import Answer, Call
 from experts.errors import MadrigalError
 from orchestrator.budget import Budget
 from orchestrator.durable import Durable
-from orchestrator.panel import Ask, Panel, Standing, Voice
+from orchestrator.panel import Ask, Panel, Standing
 from orchestrator.strategies import Job
+from orchestrator.voice import Voice
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

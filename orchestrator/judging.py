@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from orchestrator.panel import Ask, Messages
+from orchestrator.panel import Ask
 from orchestrator.synthesis import DATA, quoted
+from orchestrator.voice import Messages
 
 RATING = (
     "Do not answer the message above. Rate the answer that was given to it: is it right, complete and in the form that "

@@ -20,13 +20,11 @@ from experts.errors import ExpertError, InputError, MadrigalError, UnavailableEr
 from orchestrator.budget import Budget, Purse
 from orchestrator.request import Summed, Text
 from orchestrator.strategies import Job
+from orchestrator.voice import Messages, Voice, text_of, voice_of
 from router.prompt import estimate, needs
 
 if TYPE_CHECKING:
     from orchestrator.store.kept_calls import KeptCall
-
-Message = Mapping[str, Any]
-Messages = Sequence[Message]
 
 _CLIENTS_OWN = ("n", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "stream_options")
 """What asks for the form of the client's answer: no inner call has it."""
@@ -36,22 +34,6 @@ _WORDING = ("stop", "logit_bias")
 _PATIENCE, _LEAST_PATIENCE_S = 4.0, 10.0
 """How many times as long as the quicker half of calls made together the slower half may take, and seconds it always may:
 a large expert beside a small one is not hung."""
-
-
-class Voice(TypedDict):
-    """One expert's whole answer, as plain data: strategies keep it, checkpoints too.
-
-    `finish` is its finish reason, `logprobs` of each token those of the likeliest alternatives, best first (empty
-    where they were not asked for), `chosen` that of the token itself. `energies` are each token's logsumexp of logits,
-    where the engine gives it (`logits`).
-    """
-
-    expert: str
-    text: str
-    finish: str
-    chosen: list[float]
-    logprobs: list[list[float]]
-    energies: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +169,10 @@ class Panel:
                 body = orjson.loads(await answer.read())
             finally:
                 await answer.aclose()
+            voice = voice_of(ask.expert, body)
         except (ExpertError, InputError) as error:
             self._failed[ask.expert] = error
             return at, None
-        voice = _voice(ask.expert, body)
         if self.job.durable is not None:
             from orchestrator.store.kept_calls import KeptCall
 
@@ -328,34 +310,7 @@ class Panel:
         return sum(estimate(text_of(message)) for message in messages) + reply > room
 
 
-def text_of(message: Message) -> str:
-    """The text of a message in OpenAI's form, its parts joined."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else ()
-    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
-
-
 def asked_text(job: Job) -> str:
     """The text of the user's last message."""
     users = (text_of(message) for message in reversed(job.call.body["messages"]) if message.get("role") == "user")
     return next(users, "")
-
-
-def likelihood(voice: Voice) -> float | None:
-    """The mean log-probability of an answer's tokens, so that its length does not count; None where it is not known."""
-    return sum(voice["chosen"]) / len(voice["chosen"]) if voice["chosen"] else None
-
-
-def _voice(expert: str, body: Mapping[str, Any]) -> Voice:
-    choice = (body.get("choices") or [{}])[0]
-    tokens = (choice.get("logprobs") or {}).get("content") or ()
-    return Voice(
-        expert=expert,
-        text=(choice.get("message") or {}).get("content") or "",
-        finish=choice.get("finish_reason") or "stop",
-        chosen=[float(token["logprob"]) for token in tokens],
-        logprobs=[[float(top["logprob"]) for top in token.get("top_logprobs") or ()] for token in tokens],
-        energies=[float(token["logsumexp"]) for token in tokens if token.get("logsumexp") is not None],
-    )

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from experts.call import Answer
 from experts.spec import Frozen
-from orchestrator.panel import text_of
 from orchestrator.plugins import Kit, Plugin, Turn
 from orchestrator.synthesis import instructed
+from orchestrator.voice import text_of
 from router.prompt import TOKENS_PER_MESSAGE, estimate
 
 EXAMPLE = {"tokens": 3000}

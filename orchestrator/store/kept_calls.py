@@ -10,9 +10,9 @@ import orjson
 import sqlalchemy as sa
 
 from experts.call import Usage
-from orchestrator.panel import Voice
 from orchestrator.store.models import checkpoint_calls, checkpoint_writes, checkpoints
 from orchestrator.store.store import Store, whole
+from orchestrator.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from experts.spec import Feature, Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.judging import LISTWISE, RATING, judgement, number_in, place_in
-from orchestrator.panel import Panel, Voice, likelihood
+from orchestrator.panel import Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
+from orchestrator.voice import Voice, likelihood
 
 MOST = 10.0
 """The best rating."""

@@ -23,9 +23,10 @@ from experts.spec import Feature, Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.judging import SURENESS, VERIFICATION, judgement, number_in, yes_in
-from orchestrator.panel import Ask, Panel, Voice, likelihood
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
+from orchestrator.voice import Voice, likelihood
 
 By: TypeAlias = Literal["logprob", "margin", "free_energy", "self_verification", "judge", "verifier"]
 

@@ -16,10 +16,11 @@ from orchestrator.agreement import Tally
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.extraction import Kind
-from orchestrator.panel import Ask, Messages, Panel, Voice, asked_text
+from orchestrator.panel import Ask, Panel, asked_text
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
 from orchestrator.synthesis import shown, synthesis
+from orchestrator.voice import Messages, Voice
 
 REVISE = (
     "Your own last answer to the user's last message is given below, and those of others. Check the others' reasoning and "

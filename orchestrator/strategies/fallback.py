@@ -16,9 +16,10 @@ from experts.call import Answer
 from experts.spec import Frozen
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
-from orchestrator.panel import Ask, Panel, Voice
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
+from orchestrator.voice import Voice
 
 Fault: TypeAlias = Literal["empty", "length", "content_filter", "refusal"]
 

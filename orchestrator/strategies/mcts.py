@@ -20,10 +20,11 @@ from experts.spec import Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.judging import RATING, about, judgement, number_in
-from orchestrator.panel import Ask, Panel, Voice
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
 from orchestrator.synthesis import instructed, quoted
+from orchestrator.voice import Voice
 
 CRITIQUE = (
     "Do not answer the message above. Criticise the answer that was given to it: what is wrong, missing or not in the "

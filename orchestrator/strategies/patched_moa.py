@@ -14,10 +14,11 @@ from experts.call import Answer
 from experts.spec import Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
-from orchestrator.panel import Ask, Messages, Panel, Voice
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
 from orchestrator.synthesis import SYNTHESIS, shown
+from orchestrator.voice import Messages, Voice
 
 CRITIQUE = (
     "Several answers to the user's last message are given below. Do not answer the message yourself. Say of each answer, "

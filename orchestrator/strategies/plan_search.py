@@ -20,10 +20,11 @@ from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.extraction import Kind
 from orchestrator.judging import LISTWISE, judgement, place_in
 from orchestrator.listing import listed
-from orchestrator.panel import Ask, Messages, Panel, Voice, asked_text
+from orchestrator.panel import Ask, Panel, asked_text
 from orchestrator.sampling import Sampling, plain
 from orchestrator.strategies import Job
 from orchestrator.synthesis import instructed, shown
+from orchestrator.voice import Messages, Voice
 
 OBSERVE = (
     "Do not answer the user's last message yet. List {most} short observations about the task in it that may help to solve "

@@ -15,9 +15,10 @@ from experts.spec import Frozen
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.extraction import Kind, answer_of
-from orchestrator.panel import Ask, Panel, Voice, asked_text
+from orchestrator.panel import Ask, Panel, asked_text
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
+from orchestrator.voice import Voice
 
 
 class Params(Frozen):

@@ -14,10 +14,11 @@ from experts.call import Answer
 from experts.spec import Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
-from orchestrator.panel import Ask, Panel, Voice
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
 from orchestrator.synthesis import synthesis
+from orchestrator.voice import Voice
 
 
 class Params(Frozen):

@@ -18,10 +18,11 @@ from orchestrator.agreement import Tally
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.extraction import Kind
-from orchestrator.panel import Ask, Panel, Voice, asked_text
+from orchestrator.panel import Ask, Panel, asked_text
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import Job
 from orchestrator.synthesis import synthesis
+from orchestrator.voice import Voice
 
 _SURE = 0.99
 """Scores are read as probabilities between this and its complement: no single vote outweighs all others."""

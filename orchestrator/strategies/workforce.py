@@ -17,10 +17,11 @@ from experts.spec import Frozen, Name
 from orchestrator.budget import Budget
 from orchestrator.deliberation import START, Plan, deliberate
 from orchestrator.listing import listed
-from orchestrator.panel import Ask, Messages, Panel
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import plain
 from orchestrator.strategies import Job
 from orchestrator.synthesis import instructed, shown
+from orchestrator.voice import Messages
 
 PLANNER = (
     "Do not answer the user's last message. Split what it asks for into at most {most} parts that different experts can work "

@@ -10,9 +10,10 @@ import pytest
 from experts.call import Call
 from experts.errors import EngineFaultError, InputError, UnavailableError
 from orchestrator.budget import Budget
-from orchestrator.panel import Ask, Panel, Voice
+from orchestrator.panel import Ask, Panel
 from orchestrator.sampling import Sampling, samples
 from orchestrator.strategies import best_of_n, self_consistency
+from orchestrator.voice import Voice, voice_of
 from tests.deliberating import Scripted, job, said
 from tests.fakes import Leaping, chunks_of
 
@@ -340,3 +341,13 @@ async def test_the_clients_stop_ends_answers_and_not_what_judges_say_of_them() -
     await said(await best_of_n.run(work, best_of_n.Params(samples=2)))
     assert ["stop" in body for body in attempts.bodies] == [True, True, False, False]
     assert ["logit_bias" in body for body in attempts.bodies] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("message", [{"content": 5}, {"content": [5]}, 5, None])
+@pytest.mark.parametrize("logprobs", [None, {"content": [{"token": "x"}]}, {"content": 5}])
+def test_an_answer_of_an_odd_form_is_an_engines_fault_or_says_nothing(message: Any, logprobs: Any) -> None:
+    body = {"choices": [{"message": message, "logprobs": logprobs}]}
+    try:
+        assert voice_of("a", body)["text"] == ""
+    except EngineFaultError as error:
+        assert "no known form" in str(error)

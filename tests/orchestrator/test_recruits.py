@@ -9,8 +9,8 @@ import pytest
 from experts.call import Call
 from experts.errors import EngineFaultError
 from orchestrator.agreement import Tally
-from orchestrator.panel import Voice
 from orchestrator.strategies import debate, symbolic_moe
+from orchestrator.voice import Voice
 from tests.deliberating import Scripted, job, said
 from tests.orchestrator.test_layered import blocks
 
